@@ -222,6 +222,9 @@ class Feed:
             done += part
             if not self._have_all(groups, before, stored + done):
                 print(f"for {STUCK_S:.0f} s no subscriber got what it lacks", flush=True)
+                for process in groups:
+                    for where in json.loads(self._ask(process, f"who {self.folder / 'wanted.npy'}")):
+                        print(where, flush=True)
                 return
 
     def _kill(self, what: str) -> None:
@@ -261,6 +264,7 @@ class Feed:
             "unknown": int(sum(len(np.setdiff1d(one, stored)) for one in kept)),
             "repeated_and_dropped": sum(one["repeated"] for one in results),
             "offsets_twice": sum(one["twice"] for one in results),
+            "gap_messages": sum(one["gap_messages"] for one in results),
             "refused": sum((Counter(one["refused"]) for one in results), Counter()),
             "web_kills": self.kills,
             "redis_restarts": self.restarts,

@@ -49,6 +49,20 @@ class Client:
         self.welcome, self.warned = asyncio.Event(), asyncio.Event()
         self._takes_all = plan["stalls"] and number == 0  # of what is told, so that much waits for it when it stalls
         self._stalls = False
+        self._last, self._heard_at = "", time.monotonic()
+
+    def tell(self, lacking: int) -> str:
+        """Where it stands: of one that lacks trades, to find out why."""
+        merge, ago_s = self.merge, time.monotonic() - self._heard_at
+        port = None if self.socket is None else self.socket.remote_address[1]
+        return (
+            f"lacks={lacking} port={port} own={self._own_port()} turn={self._turn} epoch={merge.epoch} o={merge.o}"
+            f" at={merge.at} served={merge.served} missing={merge.missing} asking={merge.asking}"
+            f" parts={len(self._marks)} last={self._last} heard_s_ago={ago_s:.1f} gaps={self.gap_messages}"
+        )
+
+    def _own_port(self) -> int | None:
+        return None if self.socket is None else self.socket.local_address[1]
 
     async def run(self) -> None:
         """Listen for ever, on another server after each loss."""
@@ -65,6 +79,7 @@ class Client:
                     await self._subscribe()
                     async for text in self.socket:
                         arrived_us = time.time_ns() // 1000
+                        self._heard_at = time.monotonic()
                         for message in _frame.decode(text):
                             await self._take(message, arrived_us)
             self.socket = None
@@ -103,6 +118,7 @@ class Client:
         await self.welcome.wait()
 
     async def _take(self, message: Message, arrived_us: int) -> None:
+        self._last = message.T
         if message.T == "t":
             if self.merge.trade(message) and message.t is not None and self._plan["waits"]:
                 self.waits_us.append(arrived_us - int(np.datetime64(message.t[:-1], "us").astype(np.int64)))
@@ -170,6 +186,10 @@ async def _main(plan: dict[str, Any]) -> None:
             print("done", flush=True)
         elif line == "waits":
             print(json.dumps(_waits(told)), flush=True)
+        elif line.startswith("who "):
+            places = known.places(np.load(line.removeprefix("who ")))
+            lacks = [(one, one.merge.lacks(places)) for one in told]
+            print(json.dumps([one.tell(lacking) for one, lacking in lacks if lacking]), flush=True)
         else:
             places = known.places(np.load(line))
             print(sum(one.merge.lacks(places) for one in told), flush=True)

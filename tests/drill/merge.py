@@ -44,11 +44,11 @@ class Merge:
     def __init__(self, told: Told) -> None:
         self._told = told
         self._had = bytearray()  # by number of the trade: 0, `UNNUMBERED`, or above it the number of its epoch
-        self._epoch, self._o = "", 0
-        self._at: str | None = None
-        self._served = ""  # the epoch of what comes now
+        self.epoch, self.o = "", 0
+        self.at: str | None = None
+        self.served = ""  # the epoch of what comes now
         self._goes_on = False  # what comes follows offset `_o` without a hole
-        self._asking = False  # what comes is not yet the answer to what was asked last
+        self.asking = False  # what comes is not yet the answer to what was asked last
         self.kept = array("q")
         self.repeated = self.twice = 0
         self.trades = self.unnumbered = 0  # of the resume that is going on
@@ -56,36 +56,36 @@ class Merge:
 
     def ask(self) -> dict[str, Any]:
         """What a `subscribe` has to say of where it goes on."""
-        self._asking, self.missing = True, bool(self._epoch)
+        self.asking, self.missing = True, bool(self.epoch)
         self.trades = self.unnumbered = 0
         if not self.missing:
             return {}
-        return {"from": {"epoch": self._epoch, "o": self._o, **({"at": self._at} if self._at else {})}}
+        return {"from": {"epoch": self.epoch, "o": self.o, **({"at": self.at} if self.at else {})}}
 
     def listed(self, message: Message) -> None:
         """A `subscription`: what follows answers the request."""
-        self._asking, self._served = False, message.epoch or ""
-        if not self._epoch:
+        self.asking, self.served = False, message.epoch or ""
+        if not self.epoch:
             self._settle(message)
-        self._goes_on = self._served == self._epoch
+        self._goes_on = self.served == self.epoch
 
     def completed(self, message: Message) -> bool:
         """A `replay_completed`; False when it is of an earlier request than the last."""
-        if self._asking:
+        if self.asking:
             return False
         self._settle(message)
-        self._served, self.missing = self._epoch, False
+        self.served, self.missing = self.epoch, False
         return True
 
     def refused(self, message: Message) -> None:
         """An error after which it has to ask again: what comes meanwhile does not follow what it had."""
-        self._asking = self.missing = True
-        self._served = message.epoch or self._served
+        self.asking = self.missing = True
+        self.served = message.epoch or self.served
 
     def moment(self, message: Message) -> None:
         """A `replay_progress` or `hb`: everything up to this moment was told."""
-        if not self._asking and (message.T == "replay_progress" or not self.missing):
-            self._at = message.at or self._at
+        if not self.asking and (message.T == "replay_progress" or not self.missing):
+            self.at = message.at or self.at
 
     def trade(self, message: Message) -> bool:
         """Whether it is kept."""
@@ -94,9 +94,9 @@ class Merge:
         if message.o is None:
             self.unnumbered += 1
             self._goes_on = False
-        elif not self.missing or (self._goes_on and not self._asking):
-            self.twice += message.o <= self._o  # an offset that it had: never, or the order is wrong
-            self._o = message.o
+        elif not self.missing or (self._goes_on and not self.asking):
+            self.twice += message.o <= self.o  # an offset that it had: never, or the order is wrong
+            self.o = message.o
         kind = UNNUMBERED if message.o is None else self._kind()
         trade = message.i or 0
         place = self._told.trades.setdefault(trade, len(self._told.trades))
@@ -118,8 +118,8 @@ class Merge:
 
     def _kind(self) -> int:
         epochs = self._told.epochs
-        return UNNUMBERED + 1 + epochs.setdefault(self._served, len(epochs))
+        return UNNUMBERED + 1 + epochs.setdefault(self.served, len(epochs))
 
     def _settle(self, message: Message) -> None:
-        self._epoch, self._o = message.epoch or "", message.o or 0
-        self._at = message.at or self._at
+        self.epoch, self.o = message.epoch or "", message.o or 0
+        self.at = message.at or self.at
