@@ -227,6 +227,15 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
     # --- sending ------------------------------------------------------------------------------------------------------
 
     async def _send_all(self) -> None:
+        """A socket that cannot be sent to is closed: an open one that says nothing more looks like a quiet market."""
+        try:
+            await self._send_on()
+        except Exception:
+            log.exception("nothing more can be sent to a socket")
+            self.subscriber.leave()
+            await self.close(code=CLOSE_CODES + 500)
+
+    async def _send_on(self) -> None:
         one, send_queue = self.subscriber, self.subscriber.send_queue
         while True:
             await send_queue.filled()

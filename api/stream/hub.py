@@ -105,12 +105,24 @@ class Hub:
     async def _set_out(self, channel: Channel) -> None:
         """Find out where a feed is, if Redis tells."""
         try:
-            if not self.epoch:
-                self.epoch = await feeds.epoch(self.commands)
-            await self._find_place(channel)
+            await self.place(channel)
             await self._find_records(channel)
         except (RedisError, OSError) as error:
             log.warning("feed cannot be joined yet feed=%s error=%s", channel.feed, type(error).__name__)
+
+    async def place(self, channel: Channel) -> None:
+        """Returns once it is known which Redis it is and where a feed is in it. RedisError or OSError while it is
+        away."""
+        if not self.epoch:
+            self.epoch = await feeds.epoch(self.commands)
+        if channel.delivered is None:
+            await self._find_place(channel)
+
+    async def same(self) -> None:
+        """What was read of Redis just now is of the epoch that is known: RedisError if it is another one, of which
+        nobody has been told yet."""
+        if await feeds.epoch(self.commands) != self.epoch:
+            raise RedisError("another Redis, which nobody has been told of yet")
 
     def leave(self, subscriber: Subscriber) -> None:
         channel = self._channels.get(subscriber.feed)

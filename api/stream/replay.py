@@ -68,6 +68,7 @@ class Replay:
         # Who stayed here while Redis was another one has had what this process delivered, of both. Now: what is
         # delivered from here on it does not get.
         self._stayed = channel.recent() if subscriber.left_at == self._left.epoch else None
+        subscriber.left_at = None  # who has to ask once more has missed what is delivered from here on
         self._had: list[Had] = []
         self._has_statuses = False
         self._epoch = ""  # by whose offsets it is given entries; "" until then
@@ -98,6 +99,7 @@ class Replay:
     async def _run(self, since: From) -> bool:
         """False when Redis went away meanwhile."""
         try:
+            await self._hub.place(self._channel)
             reason = await self._out_of_ring(since)
             at_us = None if since.at is None else int(since.at.timestamp() * 1e6)
             from_database = bool(reason) and at_us is not None and at_us > _now_us() - LONGEST_US
@@ -156,7 +158,9 @@ class Replay:
         await asyncio.sleep(0)  # who came back together is given each entry in turn
         if (entries := channel.kept.after(one.after, ENTRIES)) is not None:
             return entries
-        return [kept(one) for one in await feeds.replay(hub.commands, channel.feed, after=one.after, most=ENTRIES)]
+        read = await feeds.replay(hub.commands, channel.feed, after=one.after, most=ENTRIES)
+        await hub.same()  # asked afterwards: the offsets of another one mean other trades
+        return [kept(one) for one in read]
 
     async def _replay(self, offset: int, epoch: str) -> None:
         """Give what Redis has behind an offset of an epoch, then go live; nothing once that epoch is over."""
@@ -241,6 +245,7 @@ class Replay:
             if channel.cut is None or not channel.cut.fresh or channel.cut.epoch != hub.epoch:
                 # Asked before the database is: what is in the feed by then has been committed.
                 _, offset = await feeds.bounds(hub.commands, channel.feed)
+                await hub.same()
                 channel.cut = Cut(hub.epoch, offset, _now_us())
             return channel.cut
 

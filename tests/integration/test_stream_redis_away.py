@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 import redis
+from django.db import OperationalError
 
 from api.stream import encoding, replay, shared
 from api.stream.channel import Channel
@@ -154,6 +155,86 @@ async def test_who_comes_back_from_another_redis_is_not_given_again_what_this_pr
     heard = json.loads(encoding.frame(one.form, one.send_queue.take(1 << 20)))
 
     assert prices(heard) == [3]
+
+
+async def test_who_has_to_ask_again_after_another_redis_is_given_what_came_while_it_was_answered(
+    serving, settings, monkeypatch
+):
+    await commit(serving, [{"price": "1"}])
+    own, channel = Hub(settings.REDIS_URL, grace_us=0), Channel("krx", grace_us=0)
+    one = Subscriber("krx", SendQueue(Form(numbered=True), max_bytes=1 << 20), left_at="before")
+    one.add({"trades": ["*"]}, most=1, room=1)
+    channel.leave("before")
+    since = From(epoch="before", o=7, at=datetime.now(UTC))
+
+    async def deliver(*_):
+        """While it is answered something is delivered, which it gets only from the answer; and that breaks off."""
+        await commit(serving, [{"price": "2"}])
+        for entry in await feeds.replay(own.commands, "krx", after=channel.delivered or 0):
+            channel.deliver(entry, NINE_US)
+        raise OperationalError("away")
+
+    try:
+        own.epoch = await feeds.epoch(own.commands)
+        channel.delivered = 1
+        one.live = False
+        with monkeypatch.context() as broken:
+            broken.setattr(own.pages, "read", deliver)
+            await replay.Replay(own, channel, one).run(since)
+        channel.cut = None  # some seconds later
+        await replay.Replay(own, channel, one).run(since)
+    finally:
+        await own.close()
+    heard = []
+    while pieces := one.send_queue.take(1 << 20):  # an error is a frame of its own
+        heard += json.loads(encoding.frame(one.form, pieces))
+
+    assert [message["code"] for message in heard if message["T"] == "error"] == [460]
+    assert prices(heard) == [1, 2]
+
+
+async def test_offsets_of_another_redis_that_nobody_was_told_of_are_not_given_as_those_of_the_one_before(
+    serving, settings, monkeypatch
+):
+    monkeypatch.setattr("api.stream.hub.AWAY_S", 0.1)
+    for number in range(1, 4):
+        await commit(serving, [{"price": str(number)}])
+    own, channel = Hub(settings.REDIS_URL, grace_us=0), Channel("krx", grace_us=0)
+    one = Subscriber("krx", SendQueue(Form(numbered=True), max_bytes=1 << 20))
+    one.add({"trades": ["*"]}, most=1, room=1)
+    try:
+        own.epoch, channel.delivered = "before", 3  # what Redis has now has other offsets
+        await replay.Replay(own, channel, one).run(From(epoch="before", o=1))
+    finally:
+        await own.close()
+    heard = json.loads(encoding.frame(one.form, one.send_queue.take(1 << 20)))
+
+    assert prices(heard) == []
+    assert [(message["T"], message.get("code")) for message in heard] == [("error", 460)]
+
+
+async def test_who_comes_back_to_a_process_that_has_not_found_its_place_yet_misses_nothing(
+    serving, settings, monkeypatch
+):
+    for number in range(1, 4):
+        await commit(serving, [{"price": str(number)}])
+    own, channel = Hub(settings.REDIS_URL, grace_us=0), Channel("krx", grace_us=0)
+    one = Subscriber("krx", SendQueue(Form(numbered=True), max_bytes=1 << 20))
+    one.add({"trades": ["*"]}, most=1, room=1)
+    channel.subscribers.add(one)
+    try:
+        epoch = await feeds.epoch(own.commands)
+        await replay.Replay(own, channel, one).run(From(epoch=epoch, o=1))
+        known = (own.epoch, channel.delivered)
+        await commit(serving, [{"price": "4"}])
+        for entry in await feeds.replay(own.commands, "krx", after=channel.delivered or 0):
+            channel.deliver(entry, NINE_US)
+    finally:
+        await own.close()
+    heard = json.loads(encoding.frame(one.form, one.send_queue.take(1 << 20)))
+
+    assert known == (epoch, 3)
+    assert prices(heard) == [2, 3, 4]
 
 
 async def test_a_replay_from_the_database_ends_untold_when_redis_is_another_meanwhile(serving, settings, monkeypatch):

@@ -306,6 +306,23 @@ async def test_a_slow_socket_is_closed_with_its_code_and_slows_nobody(serving, h
 
 
 @pytest.mark.once
+async def test_a_socket_that_cannot_be_sent_to_is_closed(serving, hub, monkeypatch, caplog):
+    async with serving.socket() as socket:
+        await numbered(socket, serving)
+
+        def broken(*_):
+            raise ValueError("cannot be told")
+
+        with monkeypatch.context() as once:
+            once.setattr("api.stream.encoding.frame", broken)
+            await commit(serving, [{"price": "1"}])
+            _, code = await socket.closed()
+
+    assert code == 4500
+    assert "nothing more can be sent" in caplog.text
+    assert not any(one.live for one in hub.everybody())
+
+
 async def test_a_slow_socket_that_prefers_gaps_is_told_which_trades_it_missed(serving, hub, settings):
     settings.WS_OUTBOX_BYTES = 1 << 14
     async with serving.socket() as slow:
