@@ -4,30 +4,37 @@ made, so of several workers one makes it, and what one did not live to note is m
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import json
 import logging
 import math
+import queue
 import random
 import secrets
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import parseaddr
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from analytics.alerts import targets
 from analytics.alerts.announcements import told
+from analytics.alerts.judging import episodes
 from analytics.alerts.targets import Way
 from analytics.delivery import addresses, chat, webhooks
 from analytics.delivery.webhooks import DELIVERY
 from marketdata import metrics
-from marketdata.models import Alert, AlertDelivery, AlertTarget
+from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget
 from marketdata.reference import readers
+from marketdata.types.units import SEOUL
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +43,16 @@ TRIES = 10
 FIRST_S, LONGEST_PAUSE_S = 10.0, 3600.0
 """The pause after an attempt that failed doubles up to this: ten attempts are some two and a half hours."""
 LONGEST_ATTEMPT_S = webhooks.LONGEST_S * 2
+TURN_S = 20.0
+"""For so long a turn begins attempts: all of it, with the last one's end, is within the limits of a task."""
 CLAIM_S = 300.0
 """How long an attempt is one's own. None begins that might outlast it, so two workers never send the same at once."""
 AT_ONCE, OF_TARGET = 50, 5
-"""Deliveries of one run, in all and to one target, whose first failure ends its turn."""
+"""Deliveries that are claimed at once, in all and to one target, whose first failure ends its turn."""
+AGAIN_S = 1.0
+"""So often is looked, while some go on, for others that are due."""
+BACK = datetime.timedelta(minutes=1)
+"""An alert that fired so far ahead is of a clock that was set back: it does not wait until that time comes again."""
 LOOKED_AT = 1_000
 CHATS = 4
 """Processes that send to chat services at once."""
@@ -64,16 +77,52 @@ class Job:
 
 
 def deliver(now: datetime.datetime) -> int:
-    """Make the attempts that are due, targets beside each other. Returns how many arrived."""
-    until = time.monotonic() + CLAIM_S - LONGEST_ATTEMPT_S
-    jobs = [job for row in _due(now) if (job := _claimed(row, now)) is not None]
-    by_target: dict[int, list[Job]] = {}
-    for job in jobs:
-        by_target.setdefault(job.target, []).append(job)
-    outcomes = asyncio.run(_attempt_all(by_target.values(), until)) if jobs else {}
-    for job in jobs:
-        _note(job, outcomes.get(job.row), now)
-    return sum(error == "" for error in outcomes.values())
+    """Make the attempts that are due, targets beside each other, and what becomes due meanwhile: who is slow to answer
+    is waited for by nobody else. Each is noted as it ends. Returns how many arrived."""
+    begun = looked = time.monotonic()
+    until, at = begun + TURN_S, now
+    due = _claims(at, AT_ONCE, set()) if looked < until else []
+    if not due:
+        return 0
+    ended: queue.SimpleQueue[tuple[Job, str | None]] = queue.SimpleQueue()
+    going: dict[int, int] = {}  # attempts that are not noted yet, by target
+    failed: set[int] = set()
+    arrived = 0
+    with _attempts() as loop:
+        room = asyncio.Semaphore(CHATS)
+        while due or going:
+            for jobs in due:
+                going[jobs[0].target] = len(jobs)
+                asyncio.run_coroutine_threadsafe(_one_after_another(jobs, ended, room, until), loop)
+            with contextlib.suppress(queue.Empty):
+                job, error = ended.get(timeout=AGAIN_S)
+                _note(job, error, now, at)
+                arrived += error == ""
+                failed |= {job.target} if error else set()
+                going[job.target] -= 1
+                if not going[job.target]:
+                    del going[job.target]
+            due, passed = [], time.monotonic()
+            if passed < until and (not going or passed > looked + AGAIN_S):
+                looked, at = passed, now + datetime.timedelta(seconds=passed - begun)
+                due = _claims(at, AT_ONCE - sum(going.values()), {*going, *failed})
+    return arrived
+
+
+@contextlib.contextmanager
+def _attempts() -> Iterator[asyncio.AbstractEventLoop]:
+    """Where attempts are made: a loop in a thread of its own, beside the one that has the database. What hangs in one
+    of its own threads (a name that is looked up, a mail server) is left there."""
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(ThreadPoolExecutor(AT_ONCE, "attempt"))
+    thread = threading.Thread(target=loop.run_forever, name="attempts", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def try_out(target: AlertTarget) -> str:
@@ -82,30 +131,49 @@ def try_out(target: AlertTarget) -> str:
         text = _("This target works: alerts of Naru arrive here.")
     body = json.dumps({"type": "test", "target": target.name, "message": text}, ensure_ascii=False).encode()
     job = Job(0, target.pk, 1, targets.way(target), "Naru", text, body)
-    return asyncio.run(_attempt_all([[job]], math.inf))[0]
+    return asyncio.run(_attempt(job, asyncio.Semaphore(1), math.inf)) or ""
 
 
-def _due(now: datetime.datetime) -> list[AlertDelivery]:
-    """At most AT_ONCE, of each target at most OF_TARGET, the oldest first."""
-    rows = AlertDelivery.objects.filter(state=State.WAITING, next_at__lte=now, target__enabled=True)
+def _claims(now: datetime.datetime, most: int, but: set[int]) -> list[list[Job]]:
+    """At most so many that are due, by target, of targets that are not left out."""
+    by_target: dict[int, list[Job]] = {}
+    for row in _due(now, most, but):
+        job = _claimed(row, now)
+        if job is not None:
+            by_target.setdefault(job.target, []).append(job)
+    return list(by_target.values())
+
+
+def _due(now: datetime.datetime, most: int = AT_ONCE, but: Collection[int] = ()) -> list[AlertDelivery]:
+    """At most so many, of each target at most OF_TARGET, the oldest first."""
+    is_due = Q(next_at__lte=now)
+    ahead = Alert.objects.filter(fired_at__gt=now + BACK).order_by("fired_at").values_list("pk", flat=True)[:LOOKED_AT]
+    if ahead:
+        is_due |= Q(attempts=0, alert__in=list(ahead))
+    rows = AlertDelivery.objects.filter(is_due, state=State.WAITING, target__enabled=True).exclude(target__in=but)
     chosen: list[int] = []
     of_target: dict[int, int] = {}
     for pk, target in rows.order_by("next_at", "pk").values_list("pk", "target")[:LOOKED_AT]:
-        if of_target.get(target, 0) < OF_TARGET and len(chosen) < AT_ONCE:
+        if of_target.get(target, 0) < OF_TARGET and len(chosen) < most:
             of_target[target] = of_target.get(target, 0) + 1
             chosen.append(pk)
     rows = AlertDelivery.objects.filter(pk__in=chosen).order_by("pk")
-    return list(rows.select_related("alert__owner", "target__owner"))
+    return list(rows.select_related("alert__owner", "alert__rule", "target__owner"))
 
 
 def _claimed(row: AlertDelivery, now: datetime.datetime) -> Job | None:
-    """The attempt, unless another worker makes it. What its reader may not read any more is given up."""
+    """The attempt, unless another worker makes it. What its reader may not read any more is given up; what comes in
+    the quiet hours of its rule, such as a repetition, waits for their end."""
     mine = AlertDelivery.objects.filter(pk=row.pk, state=State.WAITING, attempts=row.attempts)
     forbidden = _forbidden(row)
     if forbidden:
         if mine.update(state=State.FAILED, error=forbidden):
             metrics.ALERT_DELIVERIES.labels(row.target.kind, "given_up").inc()
             log.warning("alert not delivered delivery=%d target=%d error=%s", row.pk, row.target_id, forbidden)
+        return None
+    quiet_s = _quiet_s(row.alert.rule, now)
+    if quiet_s:
+        mine.update(next_at=now + datetime.timedelta(seconds=quiet_s))
         return None
     if not mine.update(attempts=row.attempts + 1, next_at=now + datetime.timedelta(seconds=CLAIM_S)):
         return None
@@ -136,25 +204,29 @@ def _forbidden(row: AlertDelivery) -> str:
     return ""
 
 
-async def _attempt_all(groups: Iterable[list[Job]], until: float) -> dict[int, str]:
-    """By row what failed ("": nothing did); what was not tried because another one to its target failed, or because it
-    would have begun after `until` of the monotonic clock, is left out."""
-    outcomes: dict[int, str] = {}
-    room = asyncio.Semaphore(CHATS)
-
-    async def one_after_another(jobs: list[Job]) -> None:
-        for job in jobs:
-            if time.monotonic() > until:
-                return
-            outcomes[job.row] = await _attempt(job, room)
-            if outcomes[job.row]:
-                return
-
-    await asyncio.gather(*(one_after_another(jobs) for jobs in groups))
-    return outcomes
+def _quiet_s(rule: AlertRule | None, now: datetime.datetime) -> float:
+    """How long the quiet hours of a rule still last, 0 outside of them. What fired before they began is delivered
+    then, too, if it could not be before."""
+    if rule is None:
+        return 0.0
+    return episodes.quiet_s(rule.quiet_from, rule.quiet_until, now.astimezone(SEOUL).time())
 
 
-async def _attempt(job: Job, room: asyncio.Semaphore) -> str:
+async def _one_after_another(
+    jobs: list[Job], ended: queue.SimpleQueue[tuple[Job, str | None]], room: asyncio.Semaphore, until: float
+) -> None:
+    """Attempts to one target. Of each is told what failed, "" if nothing did; None if it was not tried, for another
+    one failed or it would have begun after `until` of the monotonic clock."""
+    is_over = False
+    for job in jobs:
+        is_over = is_over or time.monotonic() > until
+        error = None if is_over else await _attempt(job, room, until)
+        is_over = is_over or bool(error)
+        ended.put((job, error))
+
+
+async def _attempt(job: Job, room: asyncio.Semaphore, until: float) -> str | None:
+    """What failed, "" if nothing did; None if it had no room before `until`."""
     if job.way is None:
         return "sealed with another SECRET_KEY: delete the target and make it again"
     try:
@@ -165,6 +237,8 @@ async def _attempt(job: Job, room: asyncio.Semaphore) -> str:
                 await asyncio.to_thread(mail.send)
         elif job.way.kind == AlertTarget.Kind.CHAT:
             async with room:
+                if time.monotonic() > until:
+                    return None
                 return await asyncio.to_thread(
                     chat.send, job.way.address, job.subject, job.text, settings.ALERT_WEBHOOK_NETWORKS, chat.LONGEST_S
                 )
@@ -189,7 +263,8 @@ def _domain() -> str:
     return parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
 
 
-def _note(job: Job, error: str | None, now: datetime.datetime) -> None:
+def _note(job: Job, error: str | None, now: datetime.datetime, at: datetime.datetime) -> None:
+    """What became of an attempt of the turn that began `now`, `at` which moment."""
     mine = AlertDelivery.objects.filter(pk=job.row, state=State.WAITING, attempts=job.attempt)
     pause_s = min(FIRST_S * 2 ** (job.attempt - 1), LONGEST_PAUSE_S)
     pause_s *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads attempts, guards nothing
@@ -209,4 +284,4 @@ def _note(job: Job, error: str | None, now: datetime.datetime) -> None:
         "alert not delivered delivery=%d target=%d attempt=%d error=%s", job.row, job.target, job.attempt, error
     )
     # What else waits for a dead target waits as well, and is in nobody's way.
-    AlertDelivery.objects.filter(target=job.target, state=State.WAITING, next_at__lte=now).update(next_at=later)
+    AlertDelivery.objects.filter(target=job.target, state=State.WAITING, next_at__lte=at).update(next_at=later)

@@ -25,7 +25,9 @@ def within(began: Sequence[Alert], now: datetime.datetime) -> list[Alert]:
     """Those of these that are to be stored, in their order: of each rule as many as ALERT_MAX_PER_HOUR leaves. A rule
     of which one is left out is switched off, and an alert that tells of it is stored."""
     rules = {(one.rule_id, one.revision) for one in began}  # a rule that was mended begins with none
-    rows = Alert.objects.filter(rule__in={rule for rule, _revision in rules}, fired_at__gt=now - HOUR).order_by()
+    of_rules = Alert.objects.filter(rule__in={rule for rule, _revision in rules})
+    # Not what fired ahead of now: the clock was set back since.
+    rows = of_rules.filter(fired_at__gt=now - HOUR, fired_at__lte=now).order_by()
     left = dict.fromkeys(rules, settings.ALERT_MAX_PER_HOUR)
     for rule, revision, count in rows.values_list("rule", "revision").annotate(Count("pk")):
         left[rule, revision] = settings.ALERT_MAX_PER_HOUR - count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import hashlib
@@ -16,13 +17,16 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core import mail
+from django.db import connection
 from django.test import Client as Browser
 
 from analytics.alerts import announcements, deliveries, rules, targets
 from analytics.alerts.rules import RefusedError
-from analytics.delivery import webhooks
+from analytics.delivery import addresses, webhooks
+from celery_app import app
 from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget, ReadRule
 from marketdata.reference import second_factors
+from tests.waiting import until
 
 NOW = datetime.datetime(2026, 11, 28, 3, tzinfo=datetime.UTC)
 HOLDING_S = 3600.0
@@ -292,14 +296,100 @@ def test_each_attempt_has_the_id_of_its_delivery(owner, receiver):
 def test_an_attempt_is_begun_only_while_it_cannot_outlast_its_claim(owner, receiver, monkeypatch):
     target, _ = webhook(owner, receiver, "/hook")
     alert(owner, target)
-    monkeypatch.setattr(deliveries, "CLAIM_S", deliveries.LONGEST_ATTEMPT_S - 1)
+    longest = deliveries.TURN_S + deliveries.LONGEST_ATTEMPT_S
+    monkeypatch.setattr(deliveries, "TURN_S", 0.0)
 
     assert deliveries.deliver(NOW) == 0
     assert receiver.heard == []
     assert states() == {"/hook": ("waiting", 0)}
-    most = deliveries.OF_TARGET * deliveries.LONGEST_ATTEMPT_S
-    monkeypatch.undo()
-    assert most < deliveries.CLAIM_S
+    assert longest < min(app.conf.task_soft_time_limit, deliveries.CLAIM_S)
+
+
+@pytest.mark.once
+def test_who_is_slow_is_waited_for_by_no_other_also_not_by_what_comes_meanwhile(owner, receiver, monkeypatch):
+    for where, name in ((webhooks, "LONGEST_S"), (deliveries, "TURN_S")):
+        monkeypatch.setattr(where, name, HOLDING_S)
+    silent, _ = webhook(owner, receiver, "/silent")
+    good, _ = webhook(owner, receiver, "/hook")
+    alert(owner, silent)
+    noted = []
+
+    def meanwhile() -> None:
+        try:
+            until(lambda: bool(receiver.heard), seconds=60, what="the slow one's turn")
+            AlertRule.objects.get().targets.remove(silent)
+            alert(owner, good, symbol="000660")
+            until(lambda: states()["/hook"] == ("delivered", 1), seconds=60, what="the other one's alert")
+            noted.append(states())
+        finally:
+            receiver.over.set()
+            connection.close()
+
+    beside = threading.Thread(target=meanwhile)
+    beside.start()
+    assert deliveries.deliver(NOW) == 1
+    beside.join()
+
+    assert noted == [{"/silent": ("waiting", 1), "/hook": ("delivered", 1)}]
+    assert [path for path, *_ in receiver.heard] == ["/silent", "/hook"]
+
+
+@pytest.mark.once
+def test_an_answer_counts_by_its_status_however_long_and_slow_its_content_is(owner, receiver, monkeypatch):
+    monkeypatch.setattr(webhooks, "LONGEST_S", HOLDING_S)
+    alert(owner, *(webhook(owner, receiver, path)[0] for path in ("/slow/hooks/a", "/huge/hooks/b")))
+
+    assert deliveries.deliver(NOW) == 2
+    assert states() == {"/slow/hooks/a": ("delivered", 1), "/huge/hooks/b": ("delivered", 1)}
+
+
+def test_what_is_repeated_in_quiet_hours_waits_for_their_end(owner, receiver):
+    bad, _ = webhook(owner, receiver, "/broken")
+    alert(owner, bad)  # at noon in Seoul
+    AlertRule.objects.update(quiet_from=datetime.time(12, 30), quiet_until=datetime.time(6))
+    deliveries.deliver(NOW)
+    assert states() == {"/broken": ("waiting", 1)}
+    night = NOW + datetime.timedelta(hours=13, minutes=15)
+    AlertDelivery.objects.update(next_at=night)
+
+    assert deliveries.deliver(night) == 0
+    assert states() == {"/broken": ("waiting", 1)}
+    morning = NOW + datetime.timedelta(hours=18)
+    assert AlertDelivery.objects.get().next_at == morning
+    deliveries.deliver(morning)
+    assert states() == {"/broken": ("waiting", 2)}
+
+
+def test_what_fired_before_the_clock_was_set_back_is_delivered_now_and_its_pauses_are_kept(owner, receiver):
+    target, _ = webhook(owner, receiver, "/hook")
+    for symbol, attempts in (("005930", 0), ("000660", 1)):
+        ahead = NOW + datetime.timedelta(hours=9)
+        one = alert(owner, target, symbol=symbol)
+        Alert.objects.filter(pk=one.pk).update(fired_at=ahead)
+        AlertDelivery.objects.filter(alert=one).update(next_at=ahead, attempts=attempts)
+
+    assert deliveries.deliver(NOW) == 1
+    assert [json.loads(body)["symbol"] for *_, body in receiver.heard] == ["005930"]
+
+
+@pytest.mark.once
+def test_a_name_is_resolved_once_and_what_was_looked_at_is_connected_to(receiver):
+    asked = []
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"] if len(asked) == 1 else ["169.254.169.254"]
+
+    port = receiver.server_address[1]
+    asyncio.run(
+        webhooks.send(
+            addresses.Endpoint("http", "hook.example", port, "/hook?x=1"), "s", b"{}", at_s=1, delivery="1",
+            allowed=[ipaddress.ip_network("127.0.0.0/8")], resolve=resolve, longest_s=60.0,
+        )
+    )  # fmt: skip
+
+    ((path, headers, _),) = receiver.heard
+    assert (path, headers["Host"], asked) == ("/hook?x=1", f"hook.example:{port}", ["hook.example"])
 
 
 @pytest.mark.parametrize("name", ["a\nBcc: x", "\x07", "", "line\u2028line"])

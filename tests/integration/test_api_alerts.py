@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.test import Client as Browser
 
 from analytics.alerts import due
@@ -185,6 +187,35 @@ def test_alerts_are_listed_in_pages_filtered_and_acknowledged_once(people, servi
     assert [one["id"] for one in trader.say("GET", "/v2/alerts?acknowledged=true")[1]["alerts"]] == [first.pk]
     assert len(trader.say("GET", "/v2/alerts?open=true")[1]["alerts"]) == 2
     assert trader.say("GET", "/v2/alerts?open=false")[1]["alerts"] == []
+
+
+def test_of_several_who_acknowledge_at_once_one_is_named_to_all(people, serving):
+    trader, _, desk = people
+    serving.commit([now_trade()])
+    one = alert(trader)
+    begin, told = threading.Barrier(6), []
+
+    def say(person: Person) -> None:
+        mine = Browser()
+        mine.force_login(person.user)
+        try:
+            begin.wait()
+            answer = mine.post(f"/v2/alerts/{one.pk}/acknowledge")
+            told.append((answer.status_code, answer.json()["acknowledged_by"], answer.json()["acknowledged_at"]))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=say, args=(person,)) for person in (trader, desk) * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    one.refresh_from_db()
+    assert one.acknowledged_by in ("trader", "desk")
+    assert len(told) == 6
+    assert {(status, name) for status, name, _ in told} == {(200, one.acknowledged_by)}
+    assert len({moment for *_, moment in told}) == 1
 
 
 @pytest.mark.once

@@ -97,6 +97,14 @@ def is_quiet(start: datetime.time | None, end: datetime.time | None, at: datetim
     return start <= at < end if start < end else at >= start or at < end
 
 
+def quiet_s(start: datetime.time | None, end: datetime.time | None, at: datetime.time) -> float:
+    """For how many seconds of a day of 24 hours quiet hours still last, 0 outside of them."""
+    if end is None or not is_quiet(start, end, at):
+        return 0.0
+    ends, now = (datetime.datetime.combine(datetime.date.min, one) for one in (end, at))
+    return (ends - now).total_seconds() % 86_400
+
+
 def pack(state: State) -> bytes:
     """A state as Redis keeps it."""
     packed: bytes = msgpack.packb([state.episode, state.is_open, state.fired_us])

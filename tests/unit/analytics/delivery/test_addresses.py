@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from analytics.delivery.addresses import Endpoint, RefusedError, Resolve, parse, resolved
+from analytics.delivery.addresses import Endpoint, RefusedError, Resolve, parse, resolved, system_resolve
 from analytics.delivery.webhooks import signature
 
 INSIDE = [ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("fd00:1::/32")]
@@ -42,6 +42,19 @@ def test_plain_http_is_for_the_networks_of_the_settings():
     assert resolved(plain, INSIDE, lambda host, port: ["10.1.0.1"]) == "10.1.0.1"
     with pytest.raises(RefusedError, match="https"):
         resolved(plain, INSIDE, lambda host, port: ["93.184.216.34"])
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "2130706433", "0x7f000001", "017700000001", "127.1", "0x7f.1", "0177.0.0.1", "127.0.0.1.", "0", "2852039166",
+        "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:0:0:1]", "[64:ff9b::7f00:1]", "[::]",
+    ],
+)  # fmt: skip
+def test_no_way_of_writing_an_address_gets_inside(host):
+    """As this machine reads them: decimal, octal, hexadecimal, short, in the clothes of IPv6."""
+    with pytest.raises(RefusedError):
+        resolved(parse(f"https://{host}/"), [], system_resolve)
 
 
 def test_a_name_that_leads_nowhere_is_refused():

@@ -5,7 +5,7 @@ import datetime
 import pytest
 
 from analytics.alerts.judging.conditions import Direction
-from analytics.alerts.judging.episodes import ARMED, Measured, State, is_quiet, judge, pack, unpack
+from analytics.alerts.judging.episodes import ARMED, Measured, State, is_quiet, judge, pack, quiet_s, unpack
 
 ABOVE, BELOW, CROSSING = Direction.ABOVE, Direction.BELOW, Direction.CROSSING
 
@@ -83,6 +83,18 @@ def test_quiet_hours_may_go_across_midnight(start, end, quiet, loud):
     assert all(is_quiet(first, last, datetime.time.fromisoformat(at)) for at in quiet)
     assert not any(is_quiet(first, last, datetime.time.fromisoformat(at)) for at in loud)
     assert not is_quiet(None, None, datetime.time(3))
+
+
+@pytest.mark.parametrize(
+    ("at", "seconds"),
+    [("21:59:59", 0), ("22:00:00", 9 * 3600), ("23:59:59", 7 * 3600 + 1), ("00:00:00", 7 * 3600), ("06:59:59.5", 0.5),
+     ("07:00:00", 0)],
+)  # fmt: skip
+def test_quiet_hours_across_midnight_last_until_their_end(at, seconds):
+    start, end = datetime.time(22), datetime.time(7)
+
+    assert quiet_s(start, end, datetime.time.fromisoformat(at)) == seconds
+    assert quiet_s(None, None, datetime.time.fromisoformat(at)) == 0
 
 
 def test_a_state_is_packed_and_found_again():
