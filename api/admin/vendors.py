@@ -6,9 +6,17 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from api.admin.site import ReadOnly, moment
+from api.timetable_names import NAMES
 from marketdata.models import VendorMinute, VendorRun
 from marketdata.types.tick_arrays import decimal_text
 from terminals import wire
+
+JOBS = {
+    "vendor_masters": NAMES["symbols from the master files of KIS"],
+    "vendor_limits": _("price limits of the day from KIS"),
+    "holidays": NAMES["holidays of KIS beside the calendar"],
+}
+"""What is asked daily, by `VendorRun.job`."""
 
 
 @admin.register(VendorMinute)
@@ -34,4 +42,12 @@ class VendorMinuteAdmin(ReadOnly):
 
 @admin.register(VendorRun)
 class VendorRunAdmin(ReadOnly):
-    list_display = ("job", "run_date", "begun_at", "outcome")
+    list_display = fields = ("job", "called", "run_date", "begun_at", "told")
+
+    @admin.display(description=_("what"))
+    def called(self, run: VendorRun) -> str:
+        return str(JOBS.get(run.job, "–"))
+
+    @admin.display(description=_("outcome"))
+    def told(self, run: VendorRun) -> str:
+        return run.shown

@@ -8,6 +8,8 @@ from typing import ClassVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from marketdata.models.texts import in_language
+
 
 class VendorMinute(models.Model):
     """A vendor's bar of a minute in which something of ours was lost. Prices in 1e-8, volume in 1e-6, `value` in 1e-2
@@ -47,6 +49,7 @@ class VendorRun(models.Model):
     run_date = models.DateField(_("last run for"), null=True)
     begun_at = models.DateTimeField(_("begun at"), null=True)
     outcome = models.CharField(_("outcome"), max_length=300, blank=True)
+    texts = models.JSONField(null=True, editable=False)  # the outcome by language, without English
 
     class Meta:
         db_table = "vendor_run"
@@ -54,3 +57,8 @@ class VendorRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job} {self.run_date}"
+
+    @property
+    def shown(self) -> str:
+        """The outcome in the reader's language, where there is one."""
+        return in_language(self.outcome, self.texts)

@@ -103,7 +103,9 @@ def load_masters(now: datetime.datetime) -> None:
         with leases.hold(MASTERS_LEASE):
             files = [kis.download(name) for name in kis.MASTERS]
             taken = masters.take(files, now)
-            runs.finish(MASTERS_JOB, today, now, ", ".join(map(masters.summary, taken)))
+            runs.finish(
+                MASTERS_JOB, today, now, format_lazy(", ".join(["{}"] * len(taken)), *map(masters.summary, taken))
+            )
             runs.count(MASTERS_JOB, now, sum(len(file.listings) for file in files))
     except leases.LeaseHeld as error:
         log.info("masters wait reason=%s", error)
@@ -125,7 +127,8 @@ def load_limits(now: datetime.datetime) -> None:
     try:
         with leases.hold(MASTERS_LEASE), kis.Service(kis.account(), clock=lambda: now) as service:
             kept = masters.take_limits(service.limits(codes), today)
-            runs.finish(LIMITS_JOB, today, now, f"{kept} of {len(codes)} symbols")
+            told = format_lazy(_("{kept} of {asked} symbols"), kept=kept, asked=len(codes))
+            runs.finish(LIMITS_JOB, today, now, told)
             runs.count(LIMITS_JOB, now, kept)
     except leases.LeaseHeld as error:
         log.info("limits wait reason=%s", error)

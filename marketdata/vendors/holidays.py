@@ -75,7 +75,7 @@ def check_due(ask: Callable[[datetime.date], Mapping[datetime.date, bool]], now:
         return True
     alarms.resolve(FAILED)
     differing = compare(opens, today)
-    runs.note(JOB, f"{len(opens)} dates, {len(differing)} differ")
+    runs.note(JOB, format_lazy(_("{dates} dates, {differing} differ"), dates=len(opens), differing=len(differing)))
     runs.count(JOB, now, len(opens))
     log.info("holidays compared dates=%d differing=%d", len(opens), len(differing))
     return True

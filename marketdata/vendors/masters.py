@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.db import connection
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
 from marketdata.models import Symbol, SymbolChange
@@ -142,12 +145,13 @@ def take_limits(limits: Mapping[str, tuple[int, int]], date: datetime.date) -> i
     return len(changed)
 
 
-def summary(taken: Taken) -> str:
+def summary(taken: Taken) -> Promise:
     """What a file changed, in a few words."""
-    return (
-        f"{taken.name}: {len(taken.listed)} new, {len(taken.renamed)} renamed, {len(taken.returned)} returned,"
-        f" {len(taken.delisted)} gone, {taken.updated} with other facts"
-    )
+    return format_lazy(
+        _("{name}: {listed} new, {renamed} renamed, {returned} returned, {gone} gone, {updated} with other facts"),
+        name=taken.name, listed=len(taken.listed), renamed=len(taken.renamed), returned=len(taken.returned),
+        gone=len(taken.delisted), updated=taken.updated,
+    )  # fmt: skip
 
 
 def _known(master: Master) -> dict[str, Symbol]:

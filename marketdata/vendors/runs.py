@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 from django.db.models import Q
+from django.utils.functional import Promise
 
-from marketdata import metrics
+from marketdata import alarms, metrics
 from marketdata.models import VendorRun
+
+MOST_TOLD = 300  # letters of an outcome
 
 
 def count(job: str, now: datetime.datetime, rows: int) -> None:
@@ -25,7 +29,7 @@ def claim(job: str, date: datetime.date, now: datetime.datetime) -> bool:
     """Whether the caller is the one to do the job for that day. Once claimed it is not given out again."""
     VendorRun.objects.bulk_create([VendorRun(job=job)], ignore_conflicts=True)
     open_ = VendorRun.objects.filter(Q(run_date=None) | Q(run_date__lt=date), job=job)
-    return open_.update(run_date=date, begun_at=now, outcome="") == 1
+    return open_.update(run_date=date, begun_at=now, outcome="", texts=None) == 1
 
 
 def is_done(job: str, date: datetime.date) -> bool:
@@ -33,11 +37,16 @@ def is_done(job: str, date: datetime.date) -> bool:
     return VendorRun.objects.filter(job=job, run_date__gte=date).exists()
 
 
-def note(job: str, outcome: str) -> None:
-    """Keep in a few words how the job ended."""
-    VendorRun.objects.filter(job=job).update(outcome=outcome[:300])
+def note(job: str, outcome: str | Promise) -> None:
+    """Keep in a few words how the job ended, a text of the catalogue in each language."""
+    VendorRun.objects.filter(job=job).update(**_kept(outcome))
 
 
-def finish(job: str, date: datetime.date, now: datetime.datetime, outcome: str) -> None:
+def finish(job: str, date: datetime.date, now: datetime.datetime, outcome: str | Promise) -> None:
     """The job is done for that day: for what may be tried again until it is, unlike what is claimed."""
-    VendorRun.objects.update_or_create(job=job, defaults={"run_date": date, "begun_at": now, "outcome": outcome[:300]})
+    VendorRun.objects.update_or_create(job=job, defaults={"run_date": date, "begun_at": now, **_kept(outcome)})
+
+
+def _kept(outcome: str | Promise) -> dict[str, Any]:
+    by_language = {language: text[:MOST_TOLD] for language, text in alarms.translations(outcome).items()}
+    return {"outcome": alarms.english(outcome)[:MOST_TOLD], "texts": by_language}

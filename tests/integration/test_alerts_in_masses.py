@@ -74,7 +74,8 @@ def test_a_price_that_flutters_around_the_level_fires_once_with_a_band_and_once_
     assert Alert.objects.filter(name="up").count() == 1
     assert Alert.objects.filter(name="paused").count() == 1
     assert list(Alert.objects.filter(name="bare").order_by("pk").values_list("episode", "value")) == [
-        (number, "70010") for number in range(1, 11)  # of one look at most one
+        (number, "70010")
+        for number in range(1, 11)  # of one look at most one
     ]
 
 

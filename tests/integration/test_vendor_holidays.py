@@ -3,6 +3,7 @@
 import datetime
 
 import pytest
+from django.utils import translation
 
 from marketdata.calendar import trading_dates
 from marketdata.models import Alarm, CalendarOverride, VendorRun
@@ -74,7 +75,10 @@ def test_it_is_asked_once_a_day_however_many_processes_want_to():
     assert [holidays.check_due(ask, MORNING) for _ in range(3)] == [True, False, False]
     assert holidays.check_due(ask, MORNING + datetime.timedelta(days=1))
     assert asked == [day(0), day(1)]
-    assert VendorRun.objects.get(job="holidays").outcome == "30 dates, 0 differ"
+    kept = VendorRun.objects.get(job="holidays")
+    assert (kept.outcome, kept.texts) == ("30 dates, 0 differ", {"ko": "30일 중 0일 다름"})
+    with translation.override("ko"):
+        assert kept.shown == "30일 중 0일 다름"
 
 
 @pytest.mark.parametrize("error", [VendorAway("no route"), VendorRefused("no such call")])

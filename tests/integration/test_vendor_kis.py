@@ -1,6 +1,7 @@
 """The server asks KIS's service, which is a process of its own, by the terminals' own client."""
 
 import datetime
+import re
 import socket
 from collections import Counter
 from io import StringIO
@@ -9,11 +10,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from prometheus_client import REGISTRY
 
+from api.admin.vendors import JOBS
 from marketdata.calendar import trading_dates
 from marketdata.models import Alarm, Symbol, VendorMinute, VendorRun
 from marketdata.storage import storage
 from marketdata.types.units import MINUTE_US
-from marketdata.vendors import duties, kis, repair
+from marketdata.vendors import duties, holidays, kis, repair
 from tests import builders, kis_service, market
 from tests.kis_service import DATE, NOW
 from tests.market import NINE_US, tick_id
@@ -220,7 +222,15 @@ def test_the_limits_of_the_day_are_asked_once_the_files_are_loaded(asked):
         code: [None, None, None] if code == "000050" else [stock.lower * 10**8, stock.upper * 10**8, DATE]
         for code, stock in made.stocks.items()
     }
-    assert VendorRun.objects.get(job=duties.LIMITS_JOB).outcome == "11 of 12 symbols"
+    kept = VendorRun.objects.get(job=duties.LIMITS_JOB)
+    assert (kept.outcome, kept.texts) == ("11 of 12 symbols", {"ko": "12종목 중 11종목"})
+    told = VendorRun.objects.get(job=duties.MASTERS_JOB)
+    assert re.fullmatch(
+        r"(\w+: \d+ new, \d+ renamed, \d+ returned, \d+ gone, \d+ with other facts(, )?)+", told.outcome
+    )
+    assert told.texts is not None
+    assert re.fullmatch(r"(\w+: 신규 \d+, 이름 변경 \d+, 복귀 \d+, 제외 \d+, 정보 변경 \d+(, )?)+", told.texts["ko"])
+    assert set(JOBS) == {duties.MASTERS_JOB, duties.LIMITS_JOB, holidays.JOB}
 
 
 def test_master_files_that_cannot_be_had_are_an_alarm_and_tried_again(asked, settings):
