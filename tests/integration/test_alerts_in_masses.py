@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 
 from analytics.alerts import announcements, due
+from ingest import recovery
 from marketdata.models import Alert, AlertRule
 from marketdata.realtime import alerts as shared
 from marketdata.realtime import live_state, records_feed
 from marketdata.types.units import SEOUL
 from tests.integration.test_alert_rules import LEVEL, fired, owner, rule, trades
+from tests.waiting import until
 
 __all__ = ["owner"]
 
@@ -38,7 +41,7 @@ def test_ten_thousand_rules_that_become_true_in_one_commit_give_one_alert_each(o
     due.watch()
 
     trades("69999")  # the level of the last one, and above those of all others
-    due.watch()
+    bell(lambda: Alert.objects.count() == RULES)
 
     found = list(Alert.objects.values_list("name", "value", "episode", "cleared_at"))
     assert sorted(found, key=lambda one: int(one[0])) == [(f"{number}", "69999", 1, None) for number in range(RULES)]
@@ -50,17 +53,31 @@ def test_ten_thousand_rules_that_become_true_in_one_commit_give_one_alert_each(o
 
     states: Any = live_state.connection().hgetall(shared.STATES + "krx")
     trades("69950", "69999")  # within the band of all
+    bell()
     assert Alert.objects.count() == RULES
     live_state.connection().delete(shared.STATES + "krx")
     live_state.connection().hset(shared.STATES + "krx", mapping=states)  # as after a worker that died
-    due.watch()
+    bell()
     assert Alert.objects.count() == RULES
 
     trades("64000")  # over for those of above 64,100
-    assert Alert.objects.filter(cleared_at=None).count() == 4_101
+    bell(lambda: Alert.objects.filter(cleared_at=None).count() == 4_101)
     trades("65000")
-    assert Alert.objects.filter(episode=2).count() == 65_000 - 64_100
+    bell(lambda: Alert.objects.filter(episode=2).count() == 65_000 - 64_100)
+    assert Alert.objects.count() == RULES + 900
     assert announcements.announce() == 0
+
+
+def bell(is_so: Callable[[], bool] = lambda: True) -> None:
+    """What the timetable does for a commit beside which nobody looked, until it is so: this machine may be so busy that
+    a Redis does not answer in time."""
+
+    def rung() -> bool:
+        recovery.announce_missed()
+        due.watch()
+        return is_so()
+
+    until(rung, seconds=100, what="what the bell finds")
 
 
 def test_a_price_that_flutters_around_the_level_fires_once_with_a_band_and_once_a_pause_without_one(owner):
