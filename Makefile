@@ -18,8 +18,6 @@ LOOP    ?=
 PORT    ?= 8000
 KILLS   ?= 25
 ROWS    ?= 1000000
-MINUTES ?= 60
-HISTORY ?=
 SECONDS ?=
 ONLY    ?=
 JOBS    ?= 2
@@ -107,13 +105,6 @@ bench-api: $(VENV)/bench servers  ## what the serving side costs and serves, int
 
 bench-analytics: $(VENV)/dev servers  ## indicators, candles, statistics by workers, alerts; into docs/benchmarks-analytics.md
 	@exec $(PY) -m tests.bench.analytics
-
-.PHONY: bench-scale soak
-bench-scale: $(VENV)/dev servers  ## more workers, servers, rows, sockets, symbols; into docs/benchmarks-scale.md and docs/capacity.md; HISTORY=50000000, ONLY=roads
-	@exec $(PY) -m tests.bench.scale $(if $(SECONDS),--seconds $(SECONDS)) $(if $(HISTORY),--history $(HISTORY)) $(if $(DB),--database $(DB)) $(if $(ONLY),--only $(ONLY))
-
-soak: $(VENV)/dev servers  ## everything under a steady load for MINUTES=60, and whether a process grows; DB=postgresql
-	@exec $(PY) -m tests.soak --minutes $(MINUTES) --database $(or $(DB),mariadb)
 
 drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25 DB=postgresql
 	@exec $(PY) -m tests.drill --kills $(KILLS) --database $(or $(DB),mariadb)

@@ -11,10 +11,12 @@ OTHER_FILES = 128  # databases, Redis, logs, metrics
 
 
 def allow_most(connections: int) -> int:
-    """Raise this process' soft limit to its hard limit; a warning if `connections` would not fit. The limit."""
+    """Raise this process' soft limit to its hard limit. How many connections then have room: `connections`, or fewer
+    with a warning. Whoever takes more than that runs out of files, and then answers nobody."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard != resource.RLIM_INFINITY and hard < connections + OTHER_FILES:
-        log.warning("few open files allowed=%d wanted=%d: raise LimitNOFILE", hard, connections + OTHER_FILES)
-    return hard
+    if hard == resource.RLIM_INFINITY or hard >= connections + OTHER_FILES:
+        return connections
+    log.warning("few open files allowed=%d wanted=%d: raise LimitNOFILE", hard, connections + OTHER_FILES)
+    return max(hard - OTHER_FILES, 1)

@@ -2,7 +2,9 @@
 
 Two web servers, a worker, an ingest server and a simulated market on private servers. Each subscriber merges what it is
 given as a client is told to (`tests/drill/merge.py`), and must then have every trade that was stored, once. The last
-line of the output is JSON; the exit status is 1 unless `gaps` and `duplicates` are 0.
+line of the output is JSON; the exit status is 1 unless `gaps` and `duplicates` are 0. `silences` counts
+connections that stayed open and said nothing: a subscriber ends them, as it is told to, and nothing is lost; each is a
+fault all the same.
 
 It measures the product and not how fast a machine is: kills and cuts come by the number of trades and not by the clock,
 and after one to three of them the market waits until every subscriber has everything. Only when none has got another
@@ -253,6 +255,8 @@ class Feed:
                     f"subscriber {number} lacks {len(lacking)} trades, by batch {dict(sorted(batches.items()))}",
                     flush=True,
                 )
+        for where in (where for one in results for where in one["silences"]):
+            print(f"a connection was silent: {where}", flush=True)
         resumes = [resume for one in results for resume in one["resumes"]]
         resumed = [sum(resume[part] for part in PARTS) for resume in resumes]
         lags = [ms for one in results for ms in one["lags_ms"]]
@@ -265,6 +269,7 @@ class Feed:
             "repeated_and_dropped": sum(one["repeated"] for one in results),
             "offsets_twice": sum(one["twice"] for one in results),
             "gap_messages": sum(one["gap_messages"] for one in results),
+            "silences": sum(len(one["silences"]) for one in results),
             "refused": sum((Counter(one["refused"]) for one in results), Counter()),
             "web_kills": self.kills,
             "redis_restarts": self.restarts,

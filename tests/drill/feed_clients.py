@@ -27,6 +27,7 @@ from tests.drill.merge import Merge, Message, Told
 
 AGAIN_S = 0.1
 LOOK_S = 0.05
+SILENCE_S = 20.0  # heartbeats come every five seconds; a machine that is too busy is late as well
 STALL_S = 30.0  # until one that stalled has been told that half of its queue was full
 SEGMENT_BYTES = 536  # of a connection whose end takes little: the kernels between hold some tens of kB, not megabytes
 PARTS = ("connect_ms", "login_ms", "listing_ms", "replay_ms")
@@ -50,6 +51,7 @@ class Client:
         self._takes_all = plan["stalls"] and number == 0  # of what is told, so that much waits for it when it stalls
         self._stalls = False
         self._last, self._heard_at = "", time.monotonic()
+        self.silences: list[str] = []  # where it stood when nothing had come for too long
 
     def tell(self, lacking: int) -> str:
         """Where it stands: of one that lacks trades, to find out why."""
@@ -75,7 +77,8 @@ class Client:
                     additional_headers=self._headers, compression=None, max_size=None, ping_interval=None,
                     open_timeout=10,
                 ) as self.socket:  # fmt: skip
-                    self._marks.append(time.monotonic())
+                    self._heard_at = time.monotonic()
+                    self._marks.append(self._heard_at)
                     await self._subscribe()
                     async for text in self.socket:
                         arrived_us = time.time_ns() // 1000
@@ -85,6 +88,12 @@ class Client:
             self.socket = None
             self._turn += 1
             await asyncio.sleep(AGAIN_S * random.random())
+
+    def end_silence(self, now: float) -> None:
+        """End a connection on which nothing came for too long: an open one that says nothing is none."""
+        if self.socket is not None and not self._stalls and now - self._heard_at > SILENCE_S:
+            self.silences.append(self.tell(0))
+            self.socket.transport.abort()
 
     async def _subscribe(self) -> None:
         content = {"action": "subscribe", "trades": ["*"], "seq": True, "heartbeat": True, **self.merge.ask()}
@@ -175,12 +184,12 @@ async def _main(plan: dict[str, Any]) -> None:
         await one.welcome.wait()
     print("ready", flush=True)
     lags_ms: list[float] = []
-    looking = asyncio.create_task(_look(lags_ms))
+    looking, watching = asyncio.create_task(_look(lags_ms)), asyncio.create_task(_watch(clients))
     cut: list[float] = []
     cutting = asyncio.create_task(_cut(clients, known, plan["cuts"], plan["messages"], cut))
     told = clients[1:] if plan["stalls"] else clients
     while (line := (await asyncio.to_thread(sys.stdin.readline)).strip()) not in ("end", ""):
-        _raise_mistakes([*tasks, looking, cutting])
+        _raise_mistakes([*tasks, looking, watching, cutting])
         if line in ("stall", "read"):
             await getattr(clients[0], line)()
             print("done", flush=True)
@@ -193,8 +202,8 @@ async def _main(plan: dict[str, Any]) -> None:
         else:
             places = known.places(np.load(line))
             print(sum(one.merge.lacks(places) for one in told), flush=True)
-    _raise_mistakes([*tasks, looking, cutting])
-    for task in (*tasks, looking, cutting):
+    _raise_mistakes([*tasks, looking, watching, cutting])
+    for task in (*tasks, looking, watching, cutting):
         task.cancel()
     folder = Path(plan["folder"])
     for number, one in enumerate(told):
@@ -206,6 +215,7 @@ async def _main(plan: dict[str, Any]) -> None:
             "twice": sum(one.merge.twice for one in told),
             "refused": +sum((one.refused for one in told), Counter()),
             "gap_messages": sum(one.gap_messages for one in told),
+            "silences": [where for one in told for where in one.silences],
             "resumes": [resume for one in told for resume in one.resumes],
             "lags_ms": [round(ms, 1) for ms in lags_ms], "ran_s": ran_s, "waited_s": waited_s,
         }),
@@ -236,6 +246,13 @@ async def _look(lags_ms: list[float]) -> None:
         before = time.monotonic()
         await asyncio.sleep(LOOK_S)
         lags_ms.append((time.monotonic() - before - LOOK_S) * 1e3)
+
+
+async def _watch(clients: list[Client]) -> None:
+    while True:
+        await asyncio.sleep(1)
+        for one in clients:
+            one.end_silence(time.monotonic())
 
 
 async def _cut(clients: list[Client], known: Told, cuts: int, messages: int, cut: list[float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +14,8 @@ from django.utils.translation import gettext as _
 from marketdata.limits import open_files
 from marketdata.monitoring import listener
 from terminals import wire
+
+LEAST_CONNECTIONS = 50  # without a request under way, however few files may be open
 
 
 class Command(BaseCommand):
@@ -36,7 +39,9 @@ class Command(BaseCommand):
         )
         sockets = settings.WS_MAX_CONNECTIONS + settings.WS_MAX_UNAUTHENTICATED
         connections = limits.connections + sockets
-        open_files.allow_most(connections)
+        missing = connections - open_files.allow_most(connections)
+        # Sockets keep their room as far as it goes: they are few, and people wait for what comes by them.
+        limits = replace(limits, connections=max(limits.connections - missing, LEAST_CONNECTIONS))
         server = Server(
             application,
             limits=limits,

@@ -1,1 +1,0 @@
-"""`make bench-scale`: what more workers, servers, rows, sockets and symbols do."""

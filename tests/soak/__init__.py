@@ -1,1 +1,0 @@
-"""`make soak`: everything under a steady load for an hour, and whether anything grows."""
