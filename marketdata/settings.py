@@ -3,8 +3,10 @@ say, a command takes from the `make run` that is running in the same VAR_DIR."""
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ env.from_file("DATABASE_URL_FILE")
 env.from_file("BACKUP_DATABASE_URL_FILE")
 env.from_file("REDIS_URL_FILE")
 env.from_file("BROKER_URL_FILE")
+env.from_file("SENTRY_DSN_FILE")
 
 # --- Django ---------------------------------------------------------------------------------------------------------
 DEBUG = env.boolean("DEBUG", False)
@@ -402,6 +405,14 @@ LOG_BATCHES = env.boolean("LOG_BATCHES", False)
 LOG_DIR = env.text("LOG_DIR", "")
 LOG_FILE_BYTES = env.integer("LOG_FILE_BYTES", 50 << 20, low=0, high=1 << 40)
 LOG_FILES_KEPT = env.integer("LOG_FILES_KEPT", 5, low=1, high=1000)
+SENTRY_DSN = env.text("SENTRY_DSN", "", secret=True)
+SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "production")
+if SENTRY_DSN and not re.fullmatch(r"https?://[0-9A-Za-z]+@[^\s/?#@]+(/[^\s?#]*)?/[0-9]+", SENTRY_DSN):
+    raise WrongSetting("SENTRY_DSN=(not shown) cannot be used: it must be an address such as https://KEY@HOST/42.")
+if SENTRY_DSN and importlib.util.find_spec("sentry_sdk") is None:
+    raise WrongSetting(
+        "SENTRY_DSN cannot be used without the package sentry-sdk: pip install -r requirements/sentry.txt"
+    )
 LOGGING: dict[str, Any] = configuration.configuration(
     form=LOG_FORMAT,
     level=LOG_LEVEL,
@@ -411,8 +422,10 @@ LOGGING: dict[str, Any] = configuration.configuration(
     max_bytes=LOG_FILE_BYTES,
     kept=LOG_FILES_KEPT,
     secrets=configuration.secrets(
-        [SECRET_KEY, OIDC_CLIENT_SECRET, EMAIL_HOST_PASSWORD],
+        [SECRET_KEY, OIDC_CLIENT_SECRET, EMAIL_HOST_PASSWORD, SENTRY_DSN],
         [_url, env.given.get("BACKUP_DATABASE_URL", ""), REDIS_URL, BROKER_URL],
     ),
     version=__version__,
+    sentry_dsn=SENTRY_DSN,
+    sentry_environment=SENTRY_ENVIRONMENT,
 )

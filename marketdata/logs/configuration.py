@@ -57,9 +57,12 @@ def configuration(
     kept: int,
     secrets: Iterable[str],
     version: str,
+    sentry_dsn: str = "",
+    sentry_environment: str = "production",
 ) -> dict[str, Any]:
     """For `logging.config.dictConfig`. `levels` are those of single areas; with a `folder` each line also goes to its
-    main.log, and to database.log or collection.log if it is about that."""
+    main.log, and to database.log or collection.log if it is about that; with a `sentry_dsn` errors are reported
+    there."""
     secrets = list(secrets)
     formatter = (
         {"()": ecs, "secrets": secrets, "version": version} if form == "ecs" else {"()": plain, "secrets": secrets}
@@ -75,6 +78,11 @@ def configuration(
                 "max_bytes": max_bytes, "kept": kept, "formatter": "line",
                 "filters": ["ids"] if area == areas.MAIN else ["ids", area],
             }  # fmt: skip
+    if sentry_dsn:
+        handlers["reports"] = {
+            "class": "marketdata.logs.error_reports.Reporter", "dsn": sentry_dsn, "environment": sentry_environment,
+            "version": version, "secrets": secrets, "filters": ["ids"],
+        }  # fmt: skip
     loggers: dict[str, Any] = {
         name: {"level": "WARNING"} for name in ("django.channels.server", "daphne", "celery", "kombu")
     }
