@@ -57,6 +57,7 @@ ROUTES = {
     "marketdata.tasks.load_masters": {"queue": "maintenance"},
     "marketdata.tasks.check_holidays": {"queue": "maintenance"},
     "marketdata.tasks.back_up": {"queue": "backups"},
+    "marketdata.tasks.copy_backups": {"queue": "backups"},
     "marketdata.tasks.archive_days": {"queue": "backups"},
     "marketdata.tasks.keep_events": {"queue": "chart-data"},
     "marketdata.tasks.recheck": {"queue": "chart-data"},
@@ -109,6 +110,10 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     },
     "the backup that is due": {
         "task": "marketdata.tasks.back_up",
+        "schedule": 900.0,
+    },
+    "verified backups to the other place": {
+        "task": "marketdata.tasks.copy_backups",
         "schedule": 900.0,
     },
     "finished days to the archive": {

@@ -84,6 +84,13 @@ REMEDIES: dict[str, Promise] = {
     "backup_failed": _("The message says why; after mending it: manage.py backup"),
     "backup_unverified": _("Do not count on this backup: look at its report, then manage.py backup --full"),
     "backup_overdue": _("Do worker-backups and beat run, and has the disk room? By hand: manage.py backup"),
+    "backup_copy_failed": _(
+        "The message says what is wrong with the other place, its keys or its signer; afterwards: "
+        "manage.py copy_backups"
+    ),
+    "backup_copy_wrong": _(
+        "Do not count on the other place: find out who changed it, and copy anew to another one (docs/backups.md)"
+    ),
     "backup_shrunk": _("A backup has less than an older one: find out what is gone before the older one expires"),
 }
 """By code of the alarm."""

@@ -33,6 +33,7 @@ NAMES: dict[str, Promise] = {
     "holidays of KIS beside the calendar": _("holidays of KIS beside the calendar"),
     "minute bars of KIS for minutes with gaps": _("minute bars of KIS for minutes with gaps"),
     "the backup that is due": _("the backup that is due"),
+    "verified backups to the other place": _("verified backups to the other place"),
     "finished days to the archive": _("finished days to the archive"),
     "latest prices for readers in SQL": _("latest prices for readers in SQL"),
     "candles for readers in SQL": _("candles for readers in SQL"),

@@ -8,6 +8,7 @@ import ipaddress
 import os
 import re
 import secrets
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ private.begin(VAR_DIR)  # every process of the server side reads its settings be
 env.from_file("SECRET_KEY_FILE")
 env.from_file("DATABASE_URL_FILE")
 env.from_file("BACKUP_DATABASE_URL_FILE")
+env.from_file("BACKUP_OFFSITE_ACCESS_KEY_FILE")
+env.from_file("BACKUP_OFFSITE_SECRET_KEY_FILE")
 env.from_file("REDIS_URL_FILE")
 env.from_file("BROKER_URL_FILE")
 env.from_file("SENTRY_DSN_FILE")
@@ -284,6 +287,20 @@ BACKUP_EVERY_H = env.integer("BACKUP_EVERY_H", 24, low=1, high=168)
 BACKUP_FULL_EVERY_DAYS = env.integer("BACKUP_FULL_EVERY_DAYS", 7, low=1, high=365)
 BACKUP_ZSTD_LEVEL = env.integer("BACKUP_ZSTD_LEVEL", 3, low=1, high=19)
 RETENTION_BACKUPS_DAYS = env.integer("RETENTION_BACKUPS_DAYS", 30, low=1, high=36_500)
+BACKUP_OFFSITE = env.text("BACKUP_OFFSITE", "")
+BACKUP_OFFSITE_ENDPOINT = env.text("BACKUP_OFFSITE_ENDPOINT", "")
+BACKUP_OFFSITE_REGION = env.text("BACKUP_OFFSITE_REGION", "")
+BACKUP_OFFSITE_ACCESS_KEY = env.text("BACKUP_OFFSITE_ACCESS_KEY", "", secret=True)
+BACKUP_OFFSITE_SECRET_KEY = env.text("BACKUP_OFFSITE_SECRET_KEY", "", secret=True)
+BACKUP_OFFSITE_PROVE_DAYS = env.integer("BACKUP_OFFSITE_PROVE_DAYS", 7, low=1, high=365)
+RETENTION_BACKUPS_OFFSITE_DAYS = env.integer("RETENTION_BACKUPS_OFFSITE_DAYS", 90, low=0, high=36_500)
+BACKUP_RECIPIENTS = env.words("BACKUP_RECIPIENTS", [])
+BACKUP_SIGNERS_FILE = env.text("BACKUP_SIGNERS_FILE", "")
+BACKUP_SIGN_COMMAND = shlex.split(env.text("BACKUP_SIGN_COMMAND", ""))
+if BACKUP_OFFSITE and not BACKUP_RECIPIENTS:
+    raise WrongSetting(
+        "BACKUP_OFFSITE wants BACKUP_RECIPIENTS: public keys that what leaves this machine is encrypted to."
+    )
 
 # --- archive ----------------------------------------------------------------------------------------------------------
 ARCHIVE = env.boolean("ARCHIVE", False)

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from marketdata import alarms, backups, doctor, metrics
 from marketdata.archive import exports
+from marketdata.backups import offsite
 from marketdata.limits import quotas, reached
 from marketdata.maintenance import leases, requests, retention, rollover
 from marketdata.models import BackupRun
@@ -53,6 +54,13 @@ def back_up(**_: object) -> None:
     """The backup that is due, restored and compared before it counts."""
     with storage().long_running():
         backups.run_due(rollover.utc_now())
+
+
+@shared_task(soft_time_limit=12 * HOURS_S, time_limit=12 * HOURS_S + 60)
+def copy_backups(**_: object) -> None:
+    """Verified backups to the other place, where BACKUP_OFFSITE names one, and proven from there."""
+    with storage().long_running():
+        offsite.run_due(rollover.utc_now())
 
 
 @shared_task(soft_time_limit=3 * HOURS_S, time_limit=3 * HOURS_S + 60)

@@ -49,11 +49,14 @@ class DroppedDayAdmin(AskingPages):
 @admin.register(BackupRun)
 class BackupRunAdmin(AskingPages):
     works = ("backup",)
-    list_display = ("name", "kind", "state", "bytes", "started_at", "ended_at", "verified_at", "error")
+    list_display = (
+        "name", "kind", "state", "bytes", "started_at", "verified_at", "copied_at", "copy_proven_at", "error",
+    )  # fmt: skip
     list_filter = ("state", "kind")
     fields = (
         "name", "kind", "base", "vendor", "state", "position", "bytes", "raw_bytes", "sha256", "started_at", "ended_at",
-        "verified_at", "error", "whole_report",
+        "verified_at", "error", "copied_at", "copy_bytes", "copy_sha256", "copy_signer", "copy_proven_at",
+        "copy_restored", "copy_place", "whole_report",
     )  # fmt: skip
 
     @admin.display(description=_("report"))

@@ -140,6 +140,7 @@ def read() -> dict[str, Any]:
         "rejects": _rejects(),
         "rollovers": [status_upkeep.rollover_shown(run) for run in RolloverRun.objects.all()[:MOST_RUNS]],
         "backups": [status_upkeep.backup_shown(run) for run in BackupRun.objects.order_by("-pk")[:MOST_RUNS]],
+        "copies": status_upkeep.copies_shown(),
         "alarms": [_alarm(one) for one in alarms.active()[:MOST_ALARMS]],
         "cleared": [_alarm(one) for one in alarms.cleared(now - RECENT)[:MOST_ALARMS]],
         "timetable": _timetable(now),

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 import redis
+from django.conf import settings
 from django.db.models import Count, Sum
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -19,6 +20,7 @@ from api.auth import access
 from api.rest import jsontext, response_schemas
 from api.rest.queries import NoQuery
 from marketdata import alarms, doctor
+from marketdata.backups import copies
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import retention, rollover
 from marketdata.models import BackupRun, DeadLetter, Gap, IngestReject, RolloverRun
@@ -79,8 +81,24 @@ def backup_shown(run: BackupRun | None) -> dict[str, Any] | None:
     return {
         "id": run.pk, "name": run.name, "kind": run.kind, "state": run.state, "started_at": _moment(run.started_at),
         "ended_at": _moment(run.ended_at), "verified_at": _moment(run.verified_at), "bytes": run.bytes,
-        "error": run.error, "tables": len(tables),
+        "error": run.error, "tables": len(tables), "copied_at": _moment(run.copied_at),
+        "copy_proven_at": _moment(run.copy_proven_at),
         "rows": sum(verdict[0] for dates in tables.values() for verdict in dates.values()),
+    }  # fmt: skip
+
+
+def copies_shown() -> dict[str, Any] | None:
+    """How the copies in the other place stand, for people who operate; None without one."""
+    if not settings.BACKUP_OFFSITE:
+        return None
+    state = copies.state()
+    newest, proven = state.newest, state.proven
+    return {
+        "place": settings.BACKUP_OFFSITE, "recipients": copies.recipients(),
+        "copied": newest.name if newest else None, "copied_at": _moment(newest.copied_at if newest else None),
+        "proven": proven.name if proven else None, "proven_at": _moment(state.proven_at),
+        "restored": proven is not None and proven.copy_restored, "signer": newest.copy_signer if newest else "",
+        "signed": bool(settings.BACKUP_SIGNERS_FILE), "unsigned": state.unsigned, "waiting": state.waiting,
     }  # fmt: skip
 
 

@@ -4,7 +4,6 @@ not at all."""
 from __future__ import annotations
 
 import datetime
-import hashlib
 import io
 import json
 import os
@@ -17,11 +16,12 @@ from typing import IO, Any, cast
 import zstandard
 from django.utils.translation import gettext as _
 
+from marketdata.backups import streams
 from marketdata.backups.plan import Known
 from marketdata.storage.backups import BackupError, Progress
 
 SUFFIX, MANIFEST, PART = ".tar.zst", ".json", ".part"
-PIECE, HOLE = 1 << 20, 4096
+HOLE = 4096
 FORMAT = 1
 
 
@@ -111,11 +111,11 @@ def write(folder: Path, manifest: Manifest) -> None:
     """Put the manifest beside its archive, in place of an older one."""
     path = folder / f"{manifest.name}{MANIFEST}"
     part = path.with_name(path.name + PART)
-    with _create(part) as file:
+    with streams.create(part) as file:
         file.write(json.dumps(asdict(manifest), ensure_ascii=False, indent=1).encode())
-        _sync(file)
+        streams.sync(file)
     part.replace(path)
-    _sync_folder(folder)
+    streams.sync_folder(folder)
 
 
 def remove(folder: Path, name: str) -> None:
@@ -134,8 +134,8 @@ def pack(source: Path, folder: Path, name: str, *, level: int, progress: Progres
     part = path.with_name(path.name + PART)
     done = 0
     try:
-        with _create(part) as file:
-            hashed = _Hashed(file)
+        with streams.create(part) as file:
+            hashed = streams.Hashed(file)
             compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, threads=0)
             with (
                 compressor.stream_writer(cast(IO[bytes], hashed), closefd=False) as packed,
@@ -155,13 +155,13 @@ def pack(source: Path, folder: Path, name: str, *, level: int, progress: Progres
                             def tell(at: int, before: int = before) -> None:
                                 progress(_("packing"), before + at, total)
 
-                            tar.addfile(info, cast(IO[bytes], _Told(content, tell)))
+                            tar.addfile(info, cast(IO[bytes], streams.Told(content, tell)))
                         done += info.size
                     else:
                         raise BackupError(f"{one} is neither a file nor a folder and cannot be kept")
-            _sync(file)
+            streams.sync(file)
         part.replace(path)
-        _sync_folder(folder)
+        streams.sync_folder(folder)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -174,17 +174,12 @@ def check(folder: Path, manifest: Manifest, *, progress: Progress) -> None:
     path = path_of(folder, manifest.name)
     if not path.is_file():
         raise Tampered(_("{path} is not there").format(path=path))
-    size, done, digest = path.stat().st_size, 0, hashlib.sha256()
+    size = path.stat().st_size
     if size != manifest.bytes:
         raise Tampered(
             _("{path} has {size:,} bytes, not {bytes:,} as stored").format(path=path, size=size, bytes=manifest.bytes)
         )
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            digest.update(piece)
-            done += len(piece)
-            progress(_("checking"), done, size)
-    if digest.hexdigest() != manifest.sha256:
+    if streams.sha256(path, lambda at: progress(_("checking"), at, size)) != manifest.sha256:
         raise Tampered(_("{path} was changed since it was stored: another SHA-256").format(path=path))
 
 
@@ -195,7 +190,7 @@ def unpack(folder: Path, manifest: Manifest, target: Path, *, progress: Progress
         with (
             path_of(folder, manifest.name).open("rb") as file,
             zstandard.ZstdDecompressor().stream_reader(file, closefd=False) as plain,
-            tarfile.open(fileobj=io.BufferedReader(cast(io.RawIOBase, plain), PIECE), mode="r|") as tar,
+            tarfile.open(fileobj=io.BufferedReader(cast(io.RawIOBase, plain), streams.PIECE), mode="r|") as tar,
         ):
             for info in tar:
                 relative = PurePosixPath(info.name)
@@ -228,7 +223,7 @@ def unpack(folder: Path, manifest: Manifest, target: Path, *, progress: Progress
 
 
 def _pieces(content: IO[bytes] | None) -> Iterator[bytes]:
-    while content is not None and (piece := content.read(PIECE)):
+    while content is not None and (piece := content.read(streams.PIECE)):
         yield piece
 
 
@@ -240,50 +235,3 @@ def _write_sparse(file: IO[bytes], piece: bytes) -> None:
             file.seek(len(block), os.SEEK_CUR)
         else:
             file.write(block)
-
-
-def _create(path: Path) -> IO[bytes]:
-    """A new file that only this user may read: a backup has everything in it."""
-    path.unlink(missing_ok=True)
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-
-
-def _sync(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-class _Hashed:
-    """Writes to a file and knows the SHA-256 of what went through."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self.hash, self.bytes = file, hashlib.sha256(), 0
-
-    def write(self, piece: bytes) -> int:
-        self.hash.update(piece)
-        self.bytes += len(piece)
-        return self._file.write(piece)
-
-    def flush(self, *_: object) -> None:
-        self._file.flush()
-
-
-class _Told:
-    """Reads a file and tells how far."""
-
-    def __init__(self, file: IO[bytes], tell: Any) -> None:
-        self._file, self._tell, self._at = file, tell, 0
-
-    def read(self, size: int = -1) -> bytes:
-        piece = self._file.read(size)
-        self._at += len(piece)
-        self._tell(self._at)
-        return piece

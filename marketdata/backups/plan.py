@@ -34,6 +34,11 @@ class Plan:
     full_every: datetime.timedelta
     keep: datetime.timedelta
 
+    @property
+    def patience(self) -> datetime.timedelta:
+        """How old the newest backup may become: one and a half turns."""
+        return self.every * 1.5
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -73,7 +78,7 @@ def turn(now: datetime.datetime, plan: Plan) -> datetime.datetime:
 def overdue(now: datetime.datetime, backups: Sequence[Known], plan: Plan) -> bool:
     """Whether the newest verified backup is older than one and a half turns."""
     newest = max((one.started_at for one in backups if one.state == VERIFIED), default=None)
-    return newest is None or now - newest > plan.every * 1.5
+    return newest is None or now - newest > plan.patience
 
 
 def choose(now: datetime.datetime, backups: Sequence[Known], plan: Plan) -> Choice:

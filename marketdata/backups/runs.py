@@ -30,7 +30,7 @@ def run_due(now: datetime.datetime, *, given: Options | None = None, progress: P
     given = given or options()
     known = register.known(given)
     if plan.overdue(now, known, given.plan) and any(one.has_archive for one in known):
-        hours = given.plan.every.total_seconds() * 1.5 / 3600
+        hours = given.plan.patience.total_seconds() / 3600
         told = format_lazy(gettext_lazy("no backup was verified for more than {hours:g} hours"), hours=hours)
         alarms.raise_alarm(register.OVERDUE, told)
     waiting = [one for one in known if one.state == plan.STORED and one.has_archive]

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from marketdata.backups.plan import Plan
-from marketdata.storage.backups import BackupError, BackupUnavailable, Programs
+from marketdata.storage.backups import BackupUnavailable, Programs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,22 +54,24 @@ class NoRoom(BackupUnavailable):
 
 
 def make_folder(folder: Path) -> None:
-    """See that there is a folder that this user may write; BackupError if there cannot be."""
+    """See that there is a folder that this user may write; BackupUnavailable if there cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.geteuid() == 0:
             folder.chmod(0o711)  # as below: not to be read, but to be passed through
     except OSError as error:
-        raise BackupError(
+        raise BackupUnavailable(
             _("{folder} cannot be made: {strerror}. BACKUP_DIR names it").format(folder=folder, strerror=error.strerror)
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise BackupError(_("{folder} may not be written by this user. BACKUP_DIR names it").format(folder=folder))
+        raise BackupUnavailable(
+            _("{folder} may not be written by this user. BACKUP_DIR names it").format(folder=folder)
+        )
 
 
 @contextmanager
 def working(given: Options) -> Iterator[Path]:
-    """A folder of its own for one piece of work, gone when the block ends. BackupError if it cannot be made."""
+    """A folder of its own for one piece of work, gone when the block ends. BackupUnavailable if it cannot be made."""
     make_folder(given.work)
     folder = Path(tempfile.mkdtemp(prefix=f"work-{host()}-{os.getpid()}-", dir=given.work))
     if os.geteuid() == 0:

@@ -9,6 +9,7 @@ from django.db import DatabaseError, InterfaceError
 
 from marketdata import alarms
 from marketdata.doctor import clocks, disks, encryption, preparation, processes, servers
+from marketdata.doctor.copies import other_place
 from marketdata.doctor.fanout import fanout
 from marketdata.doctor.findings import Finding, Level, answers
 from marketdata.doctor.login_provider import login_provider
@@ -27,7 +28,7 @@ def examine() -> list[Finding]:
         preparation.program, servers.database, servers.redis_servers, clocks.clocks, clocks.synchronisation,
         disks.disks, disks.archive, preparation.migrations, preparation.calendar, encryption.connections,
         encryption.terminals, encryption.pages, processes.ingest_servers, processes.workers, processes.beat,
-        processes.others, fanout, login_provider,
+        processes.others, fanout, other_place, login_provider,
     ):  # fmt: skip
         try:
             found += look()

@@ -139,6 +139,14 @@ class BackupRun(models.Model):
     verified_at = models.DateTimeField(_("restored and compared at"), null=True)
     error = models.TextField(_("error"), blank=True)
     report = models.JSONField(_("report"), default=dict, blank=True)
+    # Its copy in another place (BACKUP_OFFSITE): which place, the SHA-256 of its manifest there, who signed that.
+    copy_place = models.CharField(_("copied to"), max_length=16, blank=True, default="", db_default="")
+    copy_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="")
+    copy_signer = models.CharField(_("signed by"), max_length=120, blank=True, default="", db_default="")
+    copy_bytes = models.BigIntegerField(_("bytes of the copy"), null=True)
+    copied_at = models.DateTimeField(_("copied elsewhere at"), null=True)
+    copy_proven_at = models.DateTimeField(_("copy last proven at"), null=True)
+    copy_restored = models.BooleanField(_("proven by restoring"), default=False, db_default=False)
 
     class Meta:
         db_table = "backup_run"

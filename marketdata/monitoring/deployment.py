@@ -12,10 +12,12 @@ from functools import partial
 from typing import Any
 
 import redis
+from django.conf import settings
 from django.db.models import Max
 from prometheus_client import Metric
 
 from marketdata import alarms, connections, doctor
+from marketdata.backups import copies
 from marketdata.calendar import trading_dates
 from marketdata.ledger import batch_ledger
 from marketdata.models import BackupRun, Client, Market
@@ -177,6 +179,15 @@ def _look_at_database() -> Iterator[Metric]:
     proven = BackupRun.objects.filter(state=BackupRun.State.VERIFIED).aggregate(at=Max("started_at"))["at"]
     if proven is not None:
         yield figures.BACKUP_AT.of(proven.timestamp())
+    if settings.BACKUP_OFFSITE:
+        yield from _look_at_copies()
+
+
+def _look_at_copies() -> Iterator[Metric]:
+    state = copies.state()
+    yield figures.BACKUP_COPIES_WAITING.of(float(state.waiting))
+    if state.proven is not None:
+        yield figures.BACKUP_COPY_AT.of(state.proven.started_at.timestamp())
 
 
 def _start_s(date: datetime.date) -> float:

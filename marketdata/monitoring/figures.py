@@ -88,6 +88,12 @@ TERMINAL_CONNECTED = Figure(
 BACKUP_AT = Figure(
     "naru_backup_proven_timestamp_seconds", "When the newest backup that was restored and compared began"
 )
+BACKUP_COPY_AT = Figure(
+    "naru_backup_copy_proven_timestamp_seconds", "When the newest backup began whose copy in the other place was proven"
+)
+BACKUP_COPIES_WAITING = Figure(
+    "naru_backup_copies_waiting", "Verified backups that are here and not in the other place"
+)
 DISK_FREE = Figure("naru_disk_free_bytes", "Room where this machine writes", ("place",))
 DISK_SIZE = Figure("naru_disk_size_bytes", "Size of the disk where this machine writes", ("place",))
 LOOK_SECONDS = Figure("naru_look_seconds", "How long the last look at a part of the deployment took", ("part",))

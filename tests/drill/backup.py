@@ -1,7 +1,9 @@
 """Backups under load: a full one and three increments while workers commit, each restored and compared, on MariaDB and
-on PostgreSQL. What the writers know was committed before a backup began has to be in it.
+on PostgreSQL. What the writers know was committed before a backup began has to be in it. Each is copied to another
+place, encrypted and signed, a folder or a storage that speaks S3; the last is restored from there without the server,
+and every file there is changed in turn, which has to be refused.
 
-The last line is one JSON object; status 1 unless every backup was verified, restored and equal.
+The last line is one JSON object; status 1 unless every backup was verified, copied, restored and equal.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +27,7 @@ from tests import servers
 from tests.servers import MariaDB, Redis, packages
 from tests.servers.process import Server, spawn, temporary_folder
 from tests.servers.process import keep as keep_folder
+from tests.servers.s3 import BUCKET, S3
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASES = ("mariadb", "postgresql")
@@ -66,6 +70,7 @@ class Drill:
             else servers.PostgreSQL(folder / "database")
         )
         self.redis = Redis(folder / "redis")
+        self.s3 = S3(folder / "s3") if database == "postgresql" else None
         self.environment: dict[str, str] = {}
         self.children: list[Role] = []
 
@@ -88,6 +93,8 @@ class Drill:
         migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
         subprocess.run(migrate, env=self.environment, cwd=ROOT, check=True)
         loaded = self.ask("load", rows=self.rows)
+        self.environment |= self._elsewhere(self.ask("vault", folder=str(self.vault)))
+        self.ask("begin")
         self.say(f"{loaded['ticks']:,} ticks of {loaded['days']} finished days in history")
         writers = [self.start("write", stream=10 + at, pause_s=PAUSE_S) for at in range(WRITERS)]
         runs = []
@@ -104,6 +111,9 @@ class Drill:
                 f" {run['ticks']:,} ticks committed meanwhile{'; ' if run['error'] else ''}{run['error']}"
             )
             runs.append(run)
+            if run["state"] == "verified":
+                run["copy"] = self.ask("copy", name=run["name"])
+                self.say(f"{run['kind']} copied and proven from there in {run['copy']['seconds']:.1f} s")
         for writer in writers:
             if writer.process.poll() is not None:
                 raise RuntimeError(f"a writer ended:\n{writer.log.read_text(errors='replace')[-3000:]}")
@@ -122,27 +132,68 @@ class Drill:
             self.say(f"{run['name']}: restored, {found['ticks']:,} ticks of {found['batches']:,} batches")
             restored += 1
             trouble += found["trouble"]
+            trouble += run["copy"]["trouble"]
+        last = runs[-1]
+        refused: dict[str, Any] = {"changed": 0, "refused": 0}
+        if last["state"] == "verified":
+            found = self.ask("judge", alone=True, name=last["name"], acked=acked, again=False, vault=str(self.vault))
+            self.say(f"{last['name']}: restored from the other place alone, {found['ticks']:,} ticks")
+            trouble += found["trouble"]
+            refused = self.ask("attack", alone=True, name=last["name"], vault=str(self.vault))
+            self.say(f"{refused['refused']} of {refused['changed']} changes in the other place were refused")
+            trouble += refused["trouble"]
         calm = [run["name"] for run in runs if not run["ticks"]]
         trouble += [f"{name}: nobody wrote while it was made" for name in calm]
         for text in trouble:
             self.say(f"WRONG: {text}")
-        return {"backups": len(runs), "restored": restored, "equal": not trouble, "committed_meanwhile": sum(
-            run["ticks"] for run in runs), "seconds": [round(run["seconds"], 1) for run in runs]}  # fmt: skip
+        return {
+            "backups": len(runs), "restored": restored, "elsewhere": sum("copy" in run for run in runs),
+            "changed": refused["changed"], "refused": refused["refused"], "equal": not trouble,
+            "committed_meanwhile": sum(run["ticks"] for run in runs),
+            "seconds": [round(run["seconds"], 1) for run in runs],
+        }  # fmt: skip
+
+    @property
+    def vault(self) -> Path:
+        """What the machine with the private keys has."""
+        return self.folder / "vault"
+
+    def _elsewhere(self, owned: dict[str, str]) -> dict[str, str]:
+        """The settings of another place: the server is given public keys, and a command that signs."""
+        found = {
+            "BACKUP_RECIPIENTS": owned["recipient"], "BACKUP_SIGNERS_FILE": owned["signers"],
+            "BACKUP_SIGN_COMMAND": owned["command"],
+        }  # fmt: skip
+        if self.s3 is None:
+            (self.folder / "elsewhere").mkdir()
+            return found | {"BACKUP_OFFSITE": str(self.folder / "elsewhere")}
+        self.s3.start()
+        self.s3.make_bucket()
+        return found | {
+            "BACKUP_OFFSITE": f"s3://{BUCKET}/drill", "BACKUP_OFFSITE_ENDPOINT": self.s3.url,
+            "BACKUP_OFFSITE_ACCESS_KEY": "drill", "BACKUP_OFFSITE_SECRET_KEY": "only-for-the-drill",
+        }  # fmt: skip
+
+    def _alone(self) -> dict[str, str]:
+        """As on a machine that has nothing of the server: no database, no backups."""
+        nothing = {"BACKUP_DIR": str(self.folder / "nothing"), "BACKUP_SIGN_COMMAND": ""}
+        return self.environment | nothing | {"DATABASE_URL": re.sub(r":\d+/", ":1/", self.environment["DATABASE_URL"])}
 
     def _programs(self) -> Sequence[str]:
         return ("mariadbd", "mariadb-backup") if self.database == "mariadb" else ("pg_basebackup",)
 
-    def start(self, role: str, **spec: Any) -> Role:
-        """A child of tests.drill.backup_roles."""
+    def start(self, role: str, *, alone: bool = False, **spec: Any) -> Role:
+        """A child of tests.drill.backup_roles; with `alone`, as on another machine."""
         log = self.folder / "log" / f"{role}-{len(self.children)}.log"
         command = [sys.executable, "-m", "tests.drill.backup_roles", role, json.dumps(spec)]
-        child = Role(role, spawn(command, environment=self.environment, log=log, cwd=ROOT), log)
+        environment = self._alone() if alone else self.environment
+        child = Role(role, spawn(command, environment=environment, log=log, cwd=ROOT), log)
         self.children.append(child)
         return child
 
-    def ask(self, role: str, **spec: Any) -> dict[str, Any]:
+    def ask(self, role: str, *, alone: bool = False, **spec: Any) -> dict[str, Any]:
         """Run a child to its end; the last line it told."""
-        child = self.start(role, **spec)
+        child = self.start(role, alone=alone, **spec)
         status = child.process.wait(timeout=CHILD_S)
         if status or not child.news():
             raise RuntimeError(f"{role} ended with {status}:\n{child.log.read_text(errors='replace')[-3000:]}")
@@ -154,6 +205,8 @@ class Drill:
             child.end()
         self.redis.stop()
         self.server.stop()
+        if self.s3 is not None:
+            self.s3.stop()
 
     def say(self, words: str) -> None:
         print(f"{time.monotonic() - self.began:7.1f} s  {self.database}: {words}", flush=True)
@@ -194,6 +247,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = {
         "backups": sum(result["backups"] for result in results.values()),
         "restored": sum(result["restored"] for result in results.values()),
+        "elsewhere": sum(result["elsewhere"] for result in results.values()),
+        "changed": sum(result["changed"] for result in results.values()),
+        "refused": sum(result["refused"] for result in results.values()),
         "equal": fine,
         "minutes": round((time.monotonic() - began) / 60, 1),
         **results,

@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import random
+import shlex
 import shutil
 import sys
 import time
@@ -31,15 +32,17 @@ from django.conf import settings
 from django.db import connection
 
 from ingest import notifications, tasks
-from marketdata import backups
-from marketdata.backups import comparison
+from marketdata import alarms, backups
+from marketdata.backups import comparison, offsite
+from marketdata.backups.offsite import copying, fetching, places, restoring
 from marketdata.ledger import batch_ledger
-from marketdata.models import IngestBatch, Symbol
+from marketdata.models import BackupRun, IngestBatch, Symbol
 from marketdata.storage import storage, storage_of
-from marketdata.storage.backups import backup_of
+from marketdata.storage.backups import BackupError, backup_of
 from marketdata.storage.base import HISTORY, TEMP
 from marketdata.types.tick_arrays import TICK_BITS, batch_number, empty
 from terminals import wire
+from tests import offsite as elsewhere
 from tests.builders import commit
 
 FEED, REPLAY = "krx", 4
@@ -127,11 +130,79 @@ def back(kind: str) -> None:
     )
 
 
-def judge(name: str, acked: str, again: bool) -> None:
-    """Restore and count by batch, apart from what the backup's own verification does; `again` verifies it as well."""
+def vault(folder: str) -> None:
+    """Make the keys of the machine that proves and signs."""
+    owned = elsewhere.keys(Path(folder))
+    command = shlex.join(elsewhere.sign_command(owned))
+    tell(recipient=owned.recipient, signers=str(owned.signers), command=command)
+
+
+def begin() -> None:
+    """Make the other place one for copies."""
+    tell(place=places.begin(there(), datetime.datetime.now(datetime.UTC)))
+
+
+def there() -> places.Place:
+    """The other place of the settings."""
+    where = offsite.offsite()
+    if where is None:
+        raise RuntimeError("BACKUP_OFFSITE is not set")
+    return where.place()
+
+
+def copy(name: str) -> None:
+    """Copy what is verified, have it signed, and prove it from there."""
+    began = time.monotonic()
+    offsite.run_due(datetime.datetime.now(datetime.UTC))
+    run = BackupRun.objects.get(name=name)
+    wrong = [f"{one.code}: {one.message}" for one in alarms.active() if one.code in (copying.FAILED, copying.WRONG)]
+    if not (run.copy_signer and run.copy_proven_at and run.copy_restored):
+        wrong.append(f"{name}: signed by {run.copy_signer!r}, proven {run.copy_proven_at}")
+    tell(trouble=wrong, seconds=time.monotonic() - began)
+
+
+def attack(name: str, vault: str) -> None:
+    """Change, cut and remove each file of a chain in the other place in turn: no restore may go through."""
+    place, owned = there(), Path(vault)
+    trust = offsite.Trust(signers=owned / "signers")
+    chain = [piece.copy.name for piece in fetching.chain(place, name, trust)]
+    target = backups.options().work / "attacked"
+    trouble, changes = [], 0
+    kept = elsewhere.contents(place, backups.options().work)
+    for file, content in kept.items():
+        if file.partition(".")[0] not in chain:
+            continue
+        middle = len(content) // 2
+        for changed in (
+            content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+            content[:middle],
+            None,
+        ):
+            changes += 1
+            if changed is None:
+                place.remove(file)
+            else:
+                place.write(file, changed)
+            try:
+                restoring.restore(place, name, target, owned / "opens", trust)
+                trouble.append(f"{file}: {'removed' if changed is None else 'changed'}, and restored all the same")
+                shutil.rmtree(target)
+            except BackupError:
+                continue
+        place.write(file, content)
+    tell(changed=changes, refused=changes - len(trouble), trouble=trouble)
+
+
+def judge(name: str, acked: str, again: bool, vault: str = "") -> None:
+    """Restore and count by batch, apart from what the backup's own verification does; `again` verifies it as well.
+    With `vault` from the other place alone, by the keys in that folder."""
     given = backups.options()
     target = given.work / "judged"
-    backups.restore(name, target)
+    if vault:
+        trust = offsite.Trust(signers=Path(vault) / "signers")
+        restoring.restore(there(), name, target, Path(vault) / "opens", trust)
+    else:
+        backups.restore(name, target)
     wanted: list[list[int]] = json.loads(Path(acked).read_text())
     trouble: list[str] = []
     with (
@@ -161,5 +232,8 @@ def judge(name: str, acked: str, again: bool) -> None:
 
 
 if __name__ == "__main__":
-    roles: dict[str, Callable[..., None]] = {"load": load, "write": write, "back": back, "judge": judge}
+    roles: dict[str, Callable[..., None]] = {
+        "load": load, "vault": vault, "begin": begin, "write": write, "back": back, "copy": copy, "judge": judge,
+        "attack": attack,
+    }  # fmt: skip
     roles[sys.argv[1]](**json.loads(sys.argv[2]))

@@ -93,6 +93,7 @@ class Operations(serializers.Serializer[Any]):
     rejects = serializers.DictField(help_text="of the newest 10,000 refused rows: `rows`, `cut`, `reasons`")
     rollovers = serializers.ListField(child=serializers.DictField(), help_text="the newest")
     backups = serializers.ListField(child=serializers.DictField(), help_text="the newest")
+    copies = serializers.DictField(allow_null=True, help_text="how they stand in the other place; null without one")
     alarms = OperationAlarm(many=True, help_text="that are not cleared")
     cleared = OperationAlarm(many=True, help_text="that were within a day, newest first")
     timetable = OperationTurn(many=True)

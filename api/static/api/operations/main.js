@@ -145,6 +145,8 @@ const LINES = {
     cell(line, moment(one.verified_at));
     cell(line, one.verified_at ? number(one.rows) : "–", { href: links.backup(one.id) });
     cell(line, number(one.bytes), { href: links.backup(one.id) });
+    const there = one.copy_proven_at ? gettext("proven") : one.copied_at ? gettext("copied") : "–";
+    cell(line, there, { name: one.copy_proven_at ? "good" : "", small: one.copied_at ? moment(one.copy_proven_at ?? one.copied_at) : "", href: one.copied_at ? links.backup(one.id) : "" });
   }),
   timetable: row((line, one) => {
     cell(line, show("names").content.querySelector(`[data-name="${CSS.escape(one.name)}"]`)?.textContent ?? one.name, { name: "long text" });
@@ -174,6 +176,24 @@ const LINES = {
   },
 };
 
+function copies(told) {
+  const line = show("copies");
+  line.hidden = !told;
+  if (!told) return;
+  const said = [
+    interpolate(gettext("Other place: %s"), [told.place]),
+    told.copied ? interpolate(gettext("last copy %s"), [moment(told.copied_at)]) : gettext("nothing was copied yet"),
+    told.proven_at ? interpolate(told.restored ? gettext("last restored from there and compared %s") : gettext("last fetched from there and compared %s"), [moment(told.proven_at)]) : gettext("never proven from there"),
+    interpolate(gettext("opens with the private key of %s"), [told.recipients.join(", ")]),
+  ];
+  if (!told.signed) said.push(gettext("signatures are not asked for"));
+  else if (told.unsigned) said.push(interpolate(gettext("%s copies wait for a signature"), [number(told.unsigned)]));
+  else if (told.signer) said.push(interpolate(gettext("signed by %s"), [told.signer]));
+  if (told.waiting) said.push(interpolate(gettext("%s backups wait to be copied"), [number(told.waiting)]));
+  line.textContent = said.join(" · ");
+  line.classList.toggle("warn", !told.proven_at || told.waiting > 1 || (told.signed && told.unsigned > 0));
+}
+
 async function renew() {
   const mine = ++turn;
   clearTimeout(timer);
@@ -185,6 +205,7 @@ async function renew() {
     fill("letters", told.dead_letters, LINES.letters);
     fill("rejects", Object.entries(told.rejects.reasons), LINES.rejects);
     for (const name of ["rollovers", "backups", "timetable", "alarms", "cleared"]) fill(name, told[name], LINES[name]);
+    copies(told.copies);
     show("cleared-count").textContent = number(told.cleared.length);
     show("letters-count").textContent = number(told.dead_letter_count);
     show("rejects-count").textContent = told.rejects.cut ? interpolate(gettext("the newest %s"), [number(told.rejects.rows)]) : number(told.rejects.rows);
