@@ -18,6 +18,8 @@ LOOP    ?=
 PORT    ?= 8000
 KILLS   ?= 25
 ROWS    ?= 1000000
+MINUTES ?= 60
+HISTORY ?=
 SECONDS ?=
 ONLY    ?=
 JOBS    ?= 2
@@ -106,6 +108,13 @@ bench-api: $(VENV)/bench servers  ## what the serving side costs and serves, int
 bench-analytics: $(VENV)/dev servers  ## indicators, candles, statistics by workers, alerts; into docs/benchmarks-analytics.md
 	@exec $(PY) -m tests.bench.analytics
 
+.PHONY: bench-scale soak
+bench-scale: $(VENV)/dev servers  ## more workers, servers, rows, sockets, symbols; into docs/benchmarks-scale.md and docs/capacity.md; HISTORY=50000000, ONLY=roads
+	@exec $(PY) -m tests.bench.scale $(if $(SECONDS),--seconds $(SECONDS)) $(if $(HISTORY),--history $(HISTORY)) $(if $(DB),--database $(DB)) $(if $(ONLY),--only $(ONLY))
+
+soak: $(VENV)/dev servers  ## everything under a steady load for MINUTES=60, and whether a process grows; DB=postgresql
+	@exec $(PY) -m tests.soak --minutes $(MINUTES) --database $(or $(DB),mariadb)
+
 drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25 DB=postgresql
 	@exec $(PY) -m tests.drill --kills $(KILLS) --database $(or $(DB),mariadb)
 
@@ -115,7 +124,7 @@ simulate-day: $(VENV)/dev servers  ## a compressed day of KIS, faults on, throug
 simulate-sources: $(VENV)/dev servers  ## KIS, Infomax and Bloomberg at once, terminals killed meanwhile, then everything accounted for; SECONDS=60 DB=postgresql
 	@exec $(PY) -m tests.simulated_day.sources --database $(or $(DB),mariadb) $(if $(SECONDS),--seconds $(SECONDS))
 
-drill-backup: $(VENV)/dev servers  ## a full backup and three increments under load, each restored and compared, here and from another place alone
+drill-backup: $(VENV)/dev servers  ## a full backup and three increments under load, each restored and compared
 	@exec $(PY) -m tests.drill.backup
 
 drill-rollover: $(VENV)/dev servers  ## kill runner and database while a day of ROWS=1000000 ticks goes to history; DB=postgresql

@@ -56,7 +56,7 @@ def run(database: str, *, seconds: float, workers: int) -> Latency:
     print(f"starting private servers, ingest, {workers} workers and the web server", flush=True)
     with Stack(database, workers=workers) as stack:
         print(f"{RATE:,} ticks/s in batches of {BATCH_ROWS} for {seconds + SETTLE_S:g} s", flush=True)
-        found = asyncio.run(_measure(stack, seconds))
+        found = asyncio.run(measure(stack, seconds))
     print(
         f"p50 {found.p50} ms, p99 {found.p99} ms, worst {found.worst} ms over {found.ticks:,} ticks, CPU us/tick "
         + " ".join(f"{name} {value:.0f}" for name, value in found.cpu_us.items()),
@@ -88,7 +88,8 @@ def beside_books(database: str, *, seconds: float, turns: int, workers: int) -> 
     return Beside(database, BOOKS_PER_S, found, sent, stored)
 
 
-async def _measure(stack: Stack, seconds: float) -> Latency:
+async def measure(stack: Stack, seconds: float) -> Latency:
+    """Send RATE ticks a second for `seconds` and listen to all of them. RuntimeError unless all arrive."""
     found, _ = await _measure_with(stack, seconds, 0)
     return found
 

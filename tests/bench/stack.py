@@ -8,9 +8,11 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +20,7 @@ from typing import Any, Self
 import psutil
 import redis
 
-from marketdata.launcher import child_process
+from marketdata.launcher import child_process, supervisor
 from tests.bench import rows
 from tests.bench.load import Plan
 from tests.bench.processes import family, family_cpu_s
@@ -28,27 +30,49 @@ from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASES: dict[str, type[MariaDB] | type[PostgreSQL]] = {"mariadb": MariaDB, "postgresql": PostgreSQL}
+FAST = ("raw_market_data", "processed-data")
+UPKEEP = ("worker-slow", "worker-recovery", "beat")
+_ONE_MORE = "#"  # before the number of a second one of its kind
 _VERSION = {"mariadb": "SELECT VERSION()", "postgresql": "SHOW server_version"}
 
 
 class Stack:
     """`with Stack("mariadb") as stack:` everything runs; `stack.load(...)` sends, `stack.rows(...)` asks the database.
 
-    A process can have one, for Django has one configuration.
+    A process can have one, for Django has one configuration. `symbols` are the codes of each terminal. With
+    `with_upkeep` there are beat and the workers for statistics and for what the feed lacks, each by itself.
+    `settings` go beside the usual ones.
     """
 
-    def __init__(self, database: str, *, workers: int) -> None:
+    def __init__(
+        self,
+        database: str,
+        *,
+        workers: int,
+        ingest_servers: int = 1,
+        symbols: list[list[str]] | None = None,
+        with_upkeep: bool = False,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = temporary_folder("bench")
         self.name = database
         self.database = DATABASES[database](self.folder / database)
         self.redis = Redis(self.folder / "redis")
-        self.ingest_port, self.web_port = free_port(), free_port()
-        self.workers = workers
+        self.ingest_ports, self.web_port = [free_port() for _ in range(ingest_servers)], free_port()
+        self.ingest_port = self.ingest_ports[0]
+        """Of the first one."""
+        self.workers, self._with_upkeep, self._settings = workers, with_upkeep, dict(settings or {})
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.clients: list[list[str]] = []
-        self.symbols = rows.symbols()
+        self.symbols = symbols or rows.symbols()
         self._epoch = 0
         self._loads: list[subprocess.Popen[str]] = []
+
+    @property
+    def database_memory_mib(self) -> int:
+        """What the database keeps of its pages in memory at most."""
+        own = self.database
+        return own.buffer_pool_mib if isinstance(own, MariaDB) else own.shared_buffers_mib
 
     def __enter__(self) -> Self:
         try:
@@ -74,12 +98,39 @@ class Stack:
 
         call_command("migrate", verbosity=0, skip_checks=True)
         self._register()
-        python = sys.executable
-        self._start("ingest", [python, "manage.py", "runingest"])
-        queues = ",".join(self._queues())
-        self._start("worker", [python, "manage.py", "runworkers", "-c", str(self.workers), "-Q", queues])
-        self._start("web", [python, "manage.py", "runweb", "--port", str(self.web_port)])
+        self._start_road()
+        if self._with_upkeep:
+            for program in supervisor.programs(port=self.web_port, redis=None, terminal=None):
+                if program.name in UPKEEP:
+                    self._start(program.name, program.command)
+        self._start("web", [sys.executable, "manage.py", "runweb", "--port", str(self.web_port)])
         self._wait()
+
+    def _start_road(self) -> None:
+        """The ingest servers and the workers."""
+        for number, port in enumerate(self.ingest_ports, start=1):
+            name = "ingest" if number == 1 else f"ingest{_ONE_MORE}{number}"
+            self._start(name, [sys.executable, "manage.py", "runingest"], INGEST_PORT=str(port))
+        queues = ",".join(FAST if self._with_upkeep else self._queues())
+        self._start("worker", [sys.executable, "manage.py", "runworkers", "-c", str(self.workers), "-Q", queues])
+
+    def change(self, *, workers: int, ingest_servers: int) -> None:
+        """End the ingest servers and the workers, and start so many."""
+        ending = [name for name in self.processes if name == "worker" or name.partition(_ONE_MORE)[0] == "ingest"]
+        for name in ending:
+            self.processes[name].send_signal(signal.SIGTERM)
+        for name in ending:
+            self.processes.pop(name).wait(60)
+        self.workers, self.ingest_ports = workers, [free_port() for _ in range(ingest_servers)]
+        self.ingest_port = self.ingest_ports[0]
+        self._start_road()
+        for port in self.ingest_ports:
+            until(lambda port=port: self._listens(port), seconds=60, what="an ingest server", every=0.2)  # type: ignore[misc]
+
+    def _listens(self, port: int) -> bool:
+        self.look()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
 
     def _end(self) -> None:
         for load in self._loads:
@@ -106,13 +157,13 @@ class Stack:
             "DATABASE_URL": self.database.url,
             "REDIS_URL": self.redis.url,
             "BROKER_URL": self.redis.url,
-            "INGEST_PORT": str(self.ingest_port),
             "SECRET_KEY": secrets.token_urlsafe(50),
             "VAR_DIR": str(self.folder),
             "METRICS_DIR": "",
             "LOG_LEVEL": "WARNING",
             "DJANGO_SETTINGS_MODULE": "marketdata.settings",
             "PYTHONPATH": str(ROOT),
+            **self._settings,
         }
 
     def _queues(self) -> tuple[str, ...]:
@@ -120,15 +171,15 @@ class Stack:
 
         return QUEUES
 
-    def _start(self, name: str, command: list[str]) -> None:
-        environment = {**os.environ, **self._environment()}
+    def _start(self, name: str, command: list[str], **settings: str) -> None:
+        environment = {**os.environ, **self._environment(), **settings}
         self.processes[name] = spawn(command, environment=environment, log=self.folder / f"{name}.log", cwd=ROOT)
 
     def _register(self) -> None:
         from marketdata.models import Client, Source, Symbol
 
         source = Source.objects.get(code="SIMULATOR")
-        for number in range(rows.TERMINALS):
+        for number in range(len(self.symbols)):
             client, secret = Client.objects.create_with_secret(
                 name=f"bench{number:02d}", source=source, may_send=True, may_read=True
             )
@@ -139,7 +190,7 @@ class Stack:
 
     def _wait(self) -> None:
         try:
-            until(self._answers, seconds=60, what="the web server's answer", every=0.2)
+            until(self._answers, seconds=300, what="the web server's answer", every=0.2)
         except TimeoutError as error:
             raise RuntimeError(f"{error}:\n{self.tail('web')}") from None
 
@@ -167,7 +218,7 @@ class Stack:
         """Start the terminals; their result comes as one JSON line."""
         self._epoch += 1
         plan = Plan(
-            port=self.ingest_port,
+            ports=self.ingest_ports,
             clients=self.clients,
             symbols=self.symbols,
             seconds=seconds,
@@ -199,6 +250,14 @@ class Stack:
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
             return list(cursor.fetchall())
+
+    def rows_changed(self, sql: str) -> int:
+        """Let the database change something; how many rows it says that were."""
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return int(cursor.rowcount)
 
     def truncate(self) -> None:
         """Begin with empty tables, as every round does."""
@@ -243,4 +302,7 @@ class Stack:
     def cpu_s(self, terminals: int) -> dict[str, float]:
         """Seconds of CPU used so far by each kind of process; `terminals` is the process that plays them."""
         pids = {name: process.pid for name, process in self.processes.items()}
-        return family_cpu_s({"terminals": terminals, **pids, self.name: self.database.pid, "redis": self.redis.pid})
+        used = family_cpu_s({"terminals": terminals, **pids, self.name: self.database.pid, "redis": self.redis.pid})
+        for name in [name for name in used if _ONE_MORE in name]:
+            used[name.partition(_ONE_MORE)[0]] += used.pop(name)
+        return used

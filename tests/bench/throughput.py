@@ -35,6 +35,17 @@ class Round:
 
 
 @dataclass(slots=True)
+class Road:
+    """What the whole road did, as fast as it goes. CPU in microseconds a tick."""
+
+    committed_per_s: float
+    sent: int
+    stored: int
+    rss_mib: float
+    cpu_us: dict[str, float]
+
+
+@dataclass(slots=True)
 class Throughput:
     """All rounds on one database."""
 
@@ -83,6 +94,21 @@ def _round(stack: Stack, seconds: float) -> Round:
     ceiling = raw.measure(ticks)
     alone = (stack.database_cpu_s() - before) * 1e6 / sum(len(part) for part in ticks)
     stack.truncate()
+    found = along_the_road(stack, seconds)
+    return Round(
+        raw_per_s=ceiling,
+        raw_cpu_us=alone,
+        committed_per_s=found.committed_per_s,
+        sent=found.sent,
+        stored=found.stored,
+        rss_mib=found.rss_mib,
+        cpu_us=found.cpu_us,
+    )
+
+
+def along_the_road(stack: Stack, seconds: float) -> Road:
+    """Let the terminals send as fast as they are acknowledged; the tables of the day are empty. RuntimeError unless all
+    that was sent is acknowledged and stored."""
     load = stack.load(seconds=seconds + SETTLE_S, batch_rows=rows.BATCH_ROWS)
     time.sleep(SETTLE_S + 0.5)
     memory, ends = [], time.monotonic() + seconds - 0.5
@@ -101,9 +127,7 @@ def _round(stack: Stack, seconds: float) -> Round:
             f"sent {result['sent']}, acknowledged {result['committed']}, stored {stored}: these must be equal"
         )
     begin_us, end_us = int((result["begin"] + SETTLE_S) * 1e6), int(result["end"] * 1e6)
-    return Round(
-        raw_per_s=ceiling,
-        raw_cpu_us=alone,
+    return Road(
         committed_per_s=stack.committed(begin_us, end_us) / ((end_us - begin_us) / 1e6),
         sent=result["sent"],
         stored=stored,

@@ -165,6 +165,16 @@ class TestMariaDB(StorageContract):
 
     # --- what is worth another try ----------------------------------------------------------------------------------
 
+    def test_newest_quotes_of_many_symbols_take_little_memory_of_the_server(self, store):
+        connection.close()  # another one has used nothing yet
+
+        store.newest_quotes("krx", {f"{number:06d}": NINE_US for number in range(100)})
+
+        asked = "SELECT max_memory_used FROM information_schema.processlist WHERE id = CONNECTION_ID()"
+        with connection.cursor() as cursor:
+            cursor.execute(asked)
+            assert int(cursor.fetchone()[0]) < 100 << 20
+
     def test_a_transaction_is_its_statements_between_begin_and_commit(self, store):
         def counted() -> dict[str, int]:
             with connection.cursor() as cursor:

@@ -1,0 +1,1 @@
+"""`make bench-scale`: what more workers, servers, rows, sockets and symbols do."""

@@ -1,0 +1,111 @@
+"""What reading and writing cost beside an archive. To be imported once Django is set up."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import random
+import statistics
+import time
+from collections.abc import Callable
+
+from tests.bench import latency, throughput
+from tests.bench.processes import family_cpu_s
+from tests.bench.scale.archive import Archive, Asked, clear_today, table_bytes
+from tests.bench.scale.history import FEED, NEWEST_DAYS, REQUESTS, SYMBOLS, Point, Read
+from tests.bench.scale.roads import cost
+from tests.bench.stack import Stack
+
+Path = Callable[[random.Random, int], str]
+
+
+def measure(stack: Stack, filled: Archive, seconds: float) -> Point:
+    """Requests, then the load in large and in small batches; what came of the load is removed."""
+    time.sleep(3.0)  # what the loading left to do behind it
+    with Asked(stack) as asked:
+        reads = [_read(stack, asked, case, path) for case, path in cases(filled.dates).items()]
+    clear_today(stack)
+    fast = throughput.along_the_road(stack, seconds)
+    clear_today(stack)
+    small = asyncio.run(latency.measure(stack, seconds))
+    clear_today(stack)
+    point = Point(
+        rows=filled.rows,
+        days=len(filled.dates),
+        reads=reads,
+        committed_per_s=fast.committed_per_s,
+        cpu_us=fast.cpu_us,
+        p50=small.p50,
+        p99=small.p99,
+        small_cpu_us=small.cpu_us,
+        bytes=table_bytes(stack),
+        rows_of=filled.rows_of(),
+    )
+    print(
+        f"{point.rows:,} rows in {point.days} days: "
+        + ", ".join(f"{one.case} {one.cpu_ms:.2f} ms ({one.p50_ms:.1f} ms)" for one in reads)
+        + f"; {point.committed_per_s:,.0f} ticks/s, {cost(point.cpu_us):.1f} us a tick, in small batches p50"
+        f" {point.p50} ms, {cost(point.small_cpu_us):.0f} us",
+        flush=True,
+    )
+    return point
+
+
+def cases(dates: list[datetime.date]) -> dict[str, Path]:
+    """Kinds of requests: each makes the address of its nth question. `dates` have rows, oldest first."""
+    newest, oldest = dates[-NEWEST_DAYS:], dates
+
+    def bounded(resource: str, of: list[datetime.date], limit: int, more: str = "") -> Path:
+        def path(chance: random.Random, number: int) -> str:
+            day = chance.choice(of)
+            code = f"H{chance.randrange(SYMBOLS):05d}"
+            start = f"{day.isoformat()}T00:00:00.{number:06d}Z"
+            end = f"{(day + datetime.timedelta(days=1)).isoformat()}T00:00:00Z"
+            return f"/v2/stocks/{code}/{resource}?feed={FEED}&start={start}&end={end}&limit={limit}{more}"
+
+        return path
+
+    def newest_of(resource: str, limit: int, more: str = "") -> Path:
+        def path(chance: random.Random, number: int) -> str:
+            code = f"H{chance.randrange(SYMBOLS):05d}"
+            start = f"{dates[0].isoformat()}T00:00:00.{number:06d}Z"
+            return f"/v2/stocks/{code}/{resource}?feed={FEED}&start={start}&sort=desc&limit={limit}{more}"
+
+        return path
+
+    def snapshots(chance: random.Random, _number: int) -> str:
+        codes = ",".join(f"H{at:05d}" for at in sorted(chance.sample(range(SYMBOLS), 100)))
+        return f"/v2/stocks/snapshots?symbols={codes}&feed={FEED}"
+
+    return {
+        "the newest 500 trades": newest_of("trades", 500),
+        "500 trades of one of the newest days": bounded("trades", newest, 500),
+        "500 trades of any day": bounded("trades", oldest, 500),
+        "the newest 300 candles of a minute": newest_of("bars", 300, "&timeframe=1Min"),
+        "300 candles of a minute of any day": bounded("bars", oldest, 300, "&timeframe=1Min"),
+        "the newest 4 candles of a day": newest_of("bars", 4, "&timeframe=1Day"),
+        "snapshots of 100 symbols": snapshots,
+    }
+
+
+def _read(stack: Stack, asked: Asked, case: str, path: Path) -> Read:
+    chance = random.Random(case)
+    pids = {"web": stack.processes["web"].pid, "database": stack.database.pid}
+    for number in range(10):  # until connections are made and caches are filled
+        asked.get(path(chance, number))
+    waits, told = [], 0
+    before = family_cpu_s(pids)
+    for number in range(10, 10 + REQUESTS):
+        began = time.perf_counter()
+        told += asked.get(path(chance, number))
+        waits.append((time.perf_counter() - began) * 1e3)
+    used = sum(family_cpu_s(pids).values()) - sum(before.values())
+    if not told:
+        raise RuntimeError(f"{case}: nothing was told")
+    return Read(
+        case,
+        used * 1e3 / REQUESTS,
+        statistics.median(waits),
+        statistics.quantiles(waits, n=10)[-1],
+        told / REQUESTS,
+    )

@@ -1,0 +1,1 @@
+"""`make soak`: everything under a steady load for an hour, and whether anything grows."""
