@@ -124,7 +124,7 @@ simulate-day: $(VENV)/dev servers  ## a compressed day of KIS, faults on, throug
 simulate-sources: $(VENV)/dev servers  ## KIS, Infomax and Bloomberg at once, terminals killed meanwhile, then everything accounted for; SECONDS=60 DB=postgresql
 	@exec $(PY) -m tests.simulated_day.sources --database $(or $(DB),mariadb) $(if $(SECONDS),--seconds $(SECONDS))
 
-drill-backup: $(VENV)/dev servers  ## a full backup and three increments under load, each restored and compared
+drill-backup: $(VENV)/dev servers  ## a full backup and three increments under load, each restored and compared, here and from another place alone
 	@exec $(PY) -m tests.drill.backup
 
 drill-rollover: $(VENV)/dev servers  ## kill runner and database while a day of ROWS=1000000 ticks goes to history; DB=postgresql
