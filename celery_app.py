@@ -188,6 +188,7 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
         "socket_timeout": 5,  # a worker asks twice before it sees that the server is frozen
         "socket_connect_timeout": 3,
         "socket_keepalive": True,
+        "socket_keepalive_options": redis_urls.KEEPALIVE,
         "health_check_interval": 5,
         "retry_on_timeout": False,
     }

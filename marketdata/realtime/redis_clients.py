@@ -19,11 +19,16 @@ from redis.sentinel import (
 from marketdata.realtime import redis_urls
 
 
+def _found_dead(options: dict[str, Any]) -> dict[str, Any]:
+    return {"socket_keepalive_options": redis_urls.KEEPALIVE, **options} if options.get("socket_keepalive") else options
+
+
 def client(url: str, **options: Any) -> redis.Redis:
     """A client that blocks. `options` are redis-py's, save `retry_on_…`: what is tried again is up to the caller.
 
     ValueError for a URL that cannot be read.
     """
+    options = _found_dead(options)
     if not redis_urls.is_watched(url):
         return redis.Redis.from_url(url, **options)
     place = redis_urls.watched(url)
@@ -37,6 +42,7 @@ def client(url: str, **options: Any) -> redis.Redis:
 
 def async_client(url: str, *, single_connection_client: bool = False, **options: Any) -> Any:
     """The same for an event loop. With `single_connection_client` one connection, which is never quietly renewed."""
+    options = _found_dead(options)
     if not redis_urls.is_watched(url):
         return redis.asyncio.Redis.from_url(url, single_connection_client=single_connection_client, **options)
     place = redis_urls.watched(url)

@@ -1,5 +1,5 @@
-"""How REDIS_URL and BROKER_URL name a Redis or Valkey: one server, or a master that Sentinels know. Text only: who
-connects is `marketdata.realtime.redis_clients`, and Celery its own way (`celery_app`).
+"""How REDIS_URL and BROKER_URL name a Redis or Valkey: one server, or a master that Sentinels know. Text
+and numbers: who connects is `marketdata.realtime.redis_clients`, and Celery its own way (`celery_app`).
 
     redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]           rediss:// by TLS, unix:// a socket
     sentinel://[[USER]:PASSWORD@]HOST[:PORT],HOST[:PORT],…[/DB]?master=NAME
@@ -12,6 +12,7 @@ Further words of the query string are the client library's (ssl_ca_certs, ssl_ce
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
@@ -23,6 +24,16 @@ WATCHED = ("sentinel://", "sentinels://")
 SENTINEL_PORT = 26379
 SENTINEL_TIMEOUT_S = 1.0
 """For an answer of one Sentinel; the next is asked after it."""
+KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in (
+        ("TCP_KEEPIDLE", 2), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 8_000),  # s, s, -, ms
+    )
+    if hasattr(socket, name)
+}  # fmt: skip
+"""What a connection with `socket_keepalive` is told: a host that is gone without a word, by a power cut or a cut cable,
+is found within 8 s by who only waits for it, as a worker for its next message. The kernel's own keepalive takes hours.
+"""
 _TLS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs")
 _FORM = re.compile(r"sentinels?://(?:(?P<user>[^:@/?]*):(?P<password>[^@/?]*)@)?(?P<hosts>[^@/?]+)(?:/(?P<db>[0-9]*))?")
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.drill.site import APPS, DESKS, NODES, STORES, Site
 from tests.drill.writers import Parting
 
 KINDS = ("node", "cable", "minority", "holder", "redis", "ingest")
-AWAY_S = {"node": 8.0, "cable": 18.0, "minority": 20.0, "holder": 15.0, "redis": 12.0, "ingest": 15.0}
+AWAY_S = {"node": 8.0, "cable": 18.0, "minority": 20.0, "holder": 15.0, "redis": 20.0, "ingest": 15.0}
 """How long it stays so: longer than those who are left need to agree that it is gone."""
 
 
@@ -28,10 +28,10 @@ class Failover:
     pick: float
 
 
-def plan(count: int, *, seed: int) -> Iterator[Failover]:
+def plan(count: int, *, seed: int, kinds: Sequence[str] = KINDS) -> Iterator[Failover]:
     """`count` of them, decided by the seed alone: each round has every kind once, in an order of its own."""
     chance = random.Random(seed)
-    rounds = (chance.sample(KINDS, len(KINDS)) for _ in itertools.count())
+    rounds = (chance.sample(kinds, len(kinds)) for _ in itertools.count())
     for kind in itertools.islice(itertools.chain.from_iterable(rounds), count):
         yield Failover(kind, chance.random())
 
@@ -96,10 +96,17 @@ class Failovers:
             self.site.power_on(host)
         return f"{host}, which had the address, without power ({killed} processes) for {AWAY_S['holder']:g} s"
 
-    def _redis(self, _pick: float) -> str:
-        """SIGKILL of Redis' master; away until the Sentinels have another one."""
+    def _redis(self, pick: float) -> str:
+        """Redis' master killed, or its host without power; away until the Sentinels have another one."""
         host = next(name for name in STORES if self.site.store(name).ask("role") == "master")
         name = f"redis-{host}"
+        if pick < 0.5:
+            self.site.power_off(host)
+            try:
+                self.site.wait(AWAY_S["redis"])
+            finally:
+                self.site.power_on(host)
+            return f"{host}, which had Redis' master, without power for {AWAY_S['redis']:g} s"
         self.site.held.add(name)
         try:
             self.site.store(host).kill()

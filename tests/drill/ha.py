@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="S",
         help="no more failovers after this long (3600)",
     )
+    parser.add_argument("--kinds", default=",".join(failovers.KINDS), metavar="A,B", help="of these alone")
     parser.add_argument("--keep", action="store_true", help="keep the folder; a drill that fails keeps it anyway")
     parser.add_argument(
         "--careless", action="store_true", help="a cluster that ignores quorum: the drill has to find two writers"
@@ -71,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if os.geteuid() != 0:
         parser.error("hosts are namespaces of the kernel, which only root may make")
+    kinds = tuple(given.kinds.split(","))
+    if not set(kinds) <= set(failovers.KINDS):
+        parser.error(f"--kinds are some of {','.join(failovers.KINDS)}")
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     _fetch()
     for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -147,7 +151,7 @@ class Drill:
     def _strike(self, site: Site) -> list[writers.Parting]:
         striking = Failovers(site)
         limit = time.monotonic() + self.given.seconds
-        for one in failovers.plan(self.given.failovers, seed=self.seed):
+        for one in failovers.plan(self.given.failovers, seed=self.seed, kinds=self.given.kinds.split(",")):
             if time.monotonic() > limit:
                 self._say(f"--seconds {self.given.seconds:g} is over")
                 break

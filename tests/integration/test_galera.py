@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
+import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,10 +31,12 @@ from marketdata.storage.mariadb import partitions
 from tests import database, upkeep
 from tests.backup import HOUR, NOW, verified
 from tests.backup import folders as backup_programs
-from tests.servers import ServerMissing
+from tests.servers import ServerMissing, packages
 from tests.servers.galera import Cluster, Node
+from tests.servers.keepalived import CHECK, FILES
 from tests.servers.mariadb import DATABASE, PASSWORD, USER
 from tests.upkeep import Clock, seoul
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.skipif(os.environ.get("DB") != "mariadb", reason="Galera is MariaDB's"),
@@ -265,3 +268,40 @@ def test_an_increment_never_builds_on_the_files_of_another_node(empty: Cluster, 
     assert made[0].position.split(":")[0] != made[2].position.split(":")[0]
     for run in reversed(made):
         run.delete()
+
+
+def may_be_written(node: Node, folder: Path, **proxy: str) -> str:
+    """What the check of docker/keepalived says; "" if it is content."""
+    settings = folder / "check.cnf"
+    settings.write_text(f"[client]\nuser={USER}\npassword={PASSWORD}\nsocket={node.socket}\n", encoding="utf-8")
+    program, environment = packages.need("mariadb")
+    environment = environment | {
+        "PATH": f"{program.parent}:{environment['PATH']}", "NARU_GALERA_CHECK": str(settings), **proxy
+    }  # fmt: skip
+    command = [str(FILES / CHECK), *([] if proxy else ["socket", "203.0.113.77"])]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert told.returncode == bool(told.stderr)
+    return told.stderr.removeprefix("galera-writable: ").strip()
+
+
+def test_an_address_is_given_to_a_node_that_takes_writes_and_to_no_other(empty: Cluster, tmp_path: Path):
+    node = empty.nodes[2]
+    over_tcp = {"HAPROXY_SERVER_ADDR": "127.0.0.1", "HAPROXY_SERVER_PORT": str(node.port)}
+    assert may_be_written(node, tmp_path) == ""
+    assert may_be_written(node, tmp_path, **over_tcp) == ""
+
+    for unfit, fit, word in (
+        ("read_only = ON", "read_only = OFF", "read only"),
+        ("wsrep_desync = ON", "wsrep_desync = OFF", "a donor"),
+        ("wsrep_reject_queries = ALL", "wsrep_reject_queries = NONE", "told to refuse questions"),
+    ):
+        node.sql(f"SET GLOBAL {unfit};")
+        try:
+            told = may_be_written(node, tmp_path), may_be_written(node, tmp_path, **over_tcp)
+        finally:
+            node.sql(f"SET GLOBAL {fit};")
+        assert all(said.startswith((word, "no answer")) for said in told), told
+        until(lambda: node.synced, seconds=60, what="the node is in step again")
+
+    with node.stalled():
+        assert may_be_written(node, tmp_path).startswith("no answer")
