@@ -28,7 +28,7 @@ PATHS = (
     f"/v2/stocks/snapshots?symbols={_SYMBOLS}&feed=sim",
     f"/v2/stocks/quotes/latest?symbols={_SYMBOLS}&feed=sim",
     f"/v2/orderbooks/latest?symbols={_SYMBOLS}&feed=sim",
-    "/v2/indicators/S00001?timeframe=1Min&feed=sim&name=rsi&name=macd&limit=10",
+    "/v2/indicators/S00001?timeframe=1Min&feed=sim&name=rsi,macd&limit=10",
     "/v2/stats/market?feed=sim",
     "/v2/stats/S00001?feed=sim",
     "/v2/symbols?limit=300",
