@@ -7,12 +7,14 @@ import sys
 from typing import Any
 
 from celery import Celery
+from celery.signals import worker_process_shutdown
 from django.conf import settings
 from kombu import Exchange, Queue
 from kombu.transport import TRANSPORT_ALIASES
 
 from marketdata.logs import celery_signals  # noqa: F401 - connects them
 from marketdata.realtime import rabbitmq, redis_urls
+from marketdata.tracing import spans
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Django's checks load every URL; a worker serves none
@@ -259,6 +261,7 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
 # Imported by whoever connects. By alias: naming the class in the settings would lose what `rediss://` says of TLS.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "marketdata.realtime.broker:Transport"))
 TRANSPORT_ALIASES["sentinel"] = "marketdata.realtime.broker:SentinelTransport"
+worker_process_shutdown.connect(lambda **_: spans.close(), weak=False)  # of Celery's own pool, past atexit
 app = Celery("naru", task_cls="marketdata.connections:Task")
 app.steps["worker"].add("marketdata.realtime.worker_pool:Alive")  # imported by workers alone, this one and the next
 app.steps["worker"].add("marketdata.monitoring.worker:Metrics")

@@ -10,7 +10,7 @@ import time
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from ingest import dispatch, ledger_outcomes, notifications
+from ingest import batch_spans, dispatch, ledger_outcomes, notifications
 from ingest.alarmboard import AlarmBoard
 from ingest.connection import Connection
 from ingest.dataset import Dataset
@@ -24,6 +24,7 @@ from ingest.session import BatchReceived
 from marketdata import metrics
 from marketdata.ledger import batch_ledger
 from marketdata.logs import configuration
+from marketdata.tracing import spans
 from marketdata.types import records
 from marketdata.types.tick_arrays import batch_number
 from terminals import wire
@@ -222,6 +223,8 @@ class Delivery:
             if entry is None:
                 continue
             metrics.COMMIT_SECONDS.observe(now - entry.since)
+            if spans.on():
+                batch_spans.settled(entry, outcome.code)
             if steps.isEnabledFor(logging.DEBUG):
                 steps.debug(
                     "batch settled code=%s seconds=%.3f", outcome.code or "-", now - entry.since, extra=entry.ids

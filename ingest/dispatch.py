@@ -13,12 +13,14 @@ import redis
 from celery import current_app
 from django.conf import settings
 
+from ingest import batch_spans
 from ingest.bodies import Bodies
 from ingest.in_flight import InFlightBatch, ids_of
 from ingest.notifications import batch_message
 from marketdata import metrics
 from marketdata.logs import celery_signals, configuration
 from marketdata.realtime import broker, redis_urls
+from marketdata.tracing import spans
 
 log = logging.getLogger(__name__)
 steps = logging.getLogger(configuration.BATCHES)
@@ -77,6 +79,8 @@ class Dispatcher(threading.Thread):
             self.error = f"{type(error).__name__}: {error}"[:300]
             log.warning("publish failed error=%s", type(error).__name__, extra=ids_of(entries))
             return False
+        if spans.on():
+            batch_spans.accepted(entries, call)
         if steps.isEnabledFor(logging.DEBUG):
             for entry in entries:
                 steps.debug("batch dispatched to_task=%s batches=%d", call, len(entries), extra=entry.ids)

@@ -20,6 +20,7 @@ from analytics.alerts import due as alerts
 from analytics.series import candles
 from ingest import (
     batch_decoding,
+    batch_spans,
     bodies,
     failures,
     lost_claims,
@@ -45,6 +46,7 @@ from marketdata.realtime import feed, live_state
 from marketdata.reference.symbols import Directory
 from marketdata.storage import StorageBusyError, StorageError, storage
 from marketdata.storage.base import TEMP, Blame
+from marketdata.tracing import spans
 from marketdata.types import checksums, tick_arrays
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars, SumTooLargeError
@@ -71,6 +73,8 @@ def process_batches(
         return  # nobody was told of these batches, so they are driven again
     members = [Batch(**notifications.batch_fields(fields)) for fields in batches]
     with context.storing([batch.number for batch in members]):
+        if spans.on():
+            spans.is_about(context.traces_at_work())
         _take(members, reply_to)
 
 
@@ -119,11 +123,13 @@ def _process(members: list[Batch], reply_to: str) -> None:
     taken = time.perf_counter()
     batch_decoding.decode(members)
     groups, records = connections.steadily(lambda: _judge(members))
-    started = time.perf_counter()
+    started, began_ns = time.perf_counter(), time.time_ns()
     metrics.JUDGING_SECONDS.observe(started - taken)
     merged, committed_us, repeated = _commit(members, groups, records)
     metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started)
     fresh = [batch for batch in members if batch.number not in repeated]
+    if spans.on():
+        batch_spans.committed(members, repeated, began_ns)
     if steps.isEnabledFor(logging.DEBUG):
         for batch in members:
             steps.debug(
@@ -393,6 +399,7 @@ def _announce(
         if batch.refusal is not None:
             metrics.REFUSED_BATCHES.labels(batch.refusal.code).inc()
     _quarantine_changed(members, repeated)
+    told_ns = time.time_ns()
     try:
         pipeline = live_state.connection().pipeline(transaction=False)
         notifications.settled(pipeline, reply_to, outcome)
@@ -404,7 +411,7 @@ def _announce(
                 bars,
                 notes=[feed.batch_note(b.number, b.checksum) for b in group.batches if b.stored],
                 committed_us=committed_us,
-                traces=context.traces_at_work() if steps.isEnabledFor(logging.DEBUG) else (),
+                traces=context.traces_at_work() if spans.on() or steps.isEnabledFor(logging.DEBUG) else (),
             )
         for group, _ in published:
             live_state.remember(pipeline, group.ticks)
@@ -428,6 +435,10 @@ def _announce(
             oldest_us = min(batch.received_us for group, _ in published for batch in group.batches)
             metrics.FEED_SECONDS.observe(max(batch_ledger.now_us() - oldest_us, 0) / 1e6)
         told = zip(published, answers[1 : 1 + len(published)], strict=True)
+        if spans.on():
+            for (group, _), answer in zip(published, answers[1:], strict=False):
+                if answer[0] > 0:
+                    batch_spans.announced(group.batches, group.ticks.feed, answer[0], told_ns)
         if steps.isEnabledFor(logging.DEBUG):
             for (group, _), answer in zip(published, answers[1:], strict=False):
                 for batch in group.batches:

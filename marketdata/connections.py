@@ -21,6 +21,7 @@ from django.db import close_old_connections, connections
 from marketdata import metrics
 from marketdata.logs import celery_signals
 from marketdata.storage import storage
+from marketdata.tracing import spans
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Task(DjangoTask):  # type: ignore[type-arg]  # takes none when it runs
     abstract = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with _counted() as began, celery_signals.working_on(self.request, self.name):
+        with _counted() as began, celery_signals.working_on(self.request, self.name), spans.task():
             refresh()
             try:
                 answer = steadily(lambda: self.run(*args, **kwargs))

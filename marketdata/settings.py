@@ -11,6 +11,7 @@ import secrets
 import shlex
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from marketdata import __version__, private
 from marketdata.environment import Environment, WrongSetting
@@ -430,6 +431,20 @@ if SENTRY_DSN and importlib.util.find_spec("sentry_sdk") is None:
     raise WrongSetting(
         "SENTRY_DSN cannot be used without the package sentry-sdk: pip install -r requirements/sentry.txt"
     )
+TRACES = env.choice("OTEL_TRACES_EXPORTER", "none", ("none", "otlp")) == "otlp"
+TRACES = TRACES and not env.boolean("OTEL_SDK_DISABLED", False)
+env.choice("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", ("http/protobuf",))
+_otlp = env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
+_otlp_headers = env.text("OTEL_EXPORTER_OTLP_HEADERS", "", secret=True)
+if TRACES and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", _otlp):
+    raise WrongSetting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT=(not shown) cannot be used: it must be an address such as http://HOST:4318;"
+        " what is secret belongs in OTEL_EXPORTER_OTLP_HEADERS."
+    )
+if TRACES and importlib.util.find_spec("opentelemetry") is None:
+    raise WrongSetting(
+        "OTEL_TRACES_EXPORTER=otlp cannot be used without OpenTelemetry: pip install -r requirements/otel.txt"
+    )
 LOGGING: dict[str, Any] = configuration.configuration(
     form=LOG_FORMAT,
     level=LOG_LEVEL,
@@ -439,7 +454,13 @@ LOGGING: dict[str, Any] = configuration.configuration(
     max_bytes=LOG_FILE_BYTES,
     kept=LOG_FILES_KEPT,
     secrets=configuration.secrets(
-        [SECRET_KEY, OIDC_CLIENT_SECRET, EMAIL_HOST_PASSWORD, SENTRY_DSN],
+        [
+            SECRET_KEY,
+            OIDC_CLIENT_SECRET,
+            EMAIL_HOST_PASSWORD,
+            SENTRY_DSN,
+            *(unquote(pair.partition("=")[2].strip()) for pair in _otlp_headers.split(",")),
+        ],
         [_url, env.given.get("BACKUP_DATABASE_URL", ""), REDIS_URL, BROKER_URL],
     ),
     version=__version__,

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+import uuid
 from collections.abc import Awaitable
 from typing import Any
 
@@ -23,6 +25,7 @@ from api.stream.shared import shared
 from api.stream.subscriber import Identity, NoRoomError, Subscriber
 from api.stream.task_cancellation import end
 from marketdata import metrics
+from marketdata.tracing import spans
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +86,10 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if self.subscriber.ending is not None:
             return
+        began_ns, asked, code = time.time_ns(), "message", 0
         try:
             request, faults = requests.read(text_data or bytes_data or b"", packed=self.subscriber.form.packed)
+            asked = type(request).__name__.lower()
             if isinstance(request, Auth):
                 await self._auth(request)
                 return
@@ -97,9 +102,23 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             else:
                 self._unsubscribe(request)
         except RequestError as error:
+            code = error.code
             self.subscriber.tell(T="error", code=error.code, msg=str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the socket is told and closed
+            code = 500
             self._fail(error)
+        finally:
+            if spans.on():
+                self._traced(asked, code, began_ns)
+
+    def _traced(self, asked: str, code: int, began_ns: int) -> None:
+        """What was asked over the socket: a trace of its own, for it has no id."""
+        place = spans.root(uuid.uuid4().hex)
+        spans.record(
+            f"websocket {asked}", place.trace, began_ns, time.time_ns(), span=place.span, kind="SERVER",
+            attributes={"naru.feed": self.subscriber.feed, "naru.code": code},
+            error=str(code) if code >= 500 else "",
+        )  # fmt: skip
 
     def _fail(self, error: Exception) -> None:
         """Close, and say whether it is worth coming back: something is away, or it is our mistake."""

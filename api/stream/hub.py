@@ -31,6 +31,7 @@ from marketdata import metrics
 from marketdata.logs import configuration
 from marketdata.realtime import feed as feeds
 from marketdata.realtime import records_feed, redis_clients
+from marketdata.tracing import spans
 from marketdata.types.minute_bars import Bars
 
 log = logging.getLogger(__name__)
@@ -276,7 +277,10 @@ class Hub:
                 if entry.first > delivered + 1:  # trimmed before it was read
                     channel.missed(entry.first - 1)
                     self._tell_gap(channel, "a part of the feed was overwritten before it was read; fetch it by REST")
-                channel.deliver(entry, time.time_ns() // 1000)
+                read_ns = time.time_ns()
+                channel.deliver(entry, read_ns // 1000)
+                if entry.traces and spans.on():
+                    _traced(entry, read_ns, len(channel.subscribers))
                 if entry.traces and steps.isEnabledFor(logging.DEBUG):
                     steps.debug(
                         "batch delivered feed=%s offset=%d sockets=%d", entry.feed, entry.last,
@@ -416,3 +420,10 @@ class Hub:
         self._channels.clear()
         self._beating = self._reading = self._announcing = self._noticing = None
         return True
+
+
+def _traced(entry: feeds.FeedEntry, read_ns: int, sockets: int) -> None:
+    """Each batch of an entry is with the subscribers of this process."""
+    told: dict[str, spans.Value] = {"naru.feed": entry.feed, "naru.offset": entry.last, "naru.sockets": sockets}
+    for trace in entry.traces:
+        spans.record("deliver", trace, read_ns, time.time_ns(), attributes=told)

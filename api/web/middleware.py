@@ -29,6 +29,7 @@ from api.throttling import rates
 from marketdata import metrics
 from marketdata.limits.unauthenticated import caller
 from marketdata.logs import context
+from marketdata.tracing import spans
 
 _ZSTD = re.compile(r"(?:^|,)\s*zstd\s*(?:;\s*q=(?P<q>[0-9.]+)\s*)?(?=,|$)", re.IGNORECASE)
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -57,14 +58,34 @@ class RequestId:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _GIVEN.fullmatch(given) else uuid.uuid4().hex
         request.request_id = request_id  # type: ignore[attr-defined]  # read by api.rest.errors
-        began = time.perf_counter()
+        began, began_ns = time.perf_counter(), time.time_ns()
         with context.answering(request_id):
             response = self._get_response(request)
         metrics.HTTP_SECONDS.labels(f"{response.status_code // 100}xx").observe(time.perf_counter() - began)
+        if spans.on():
+            _traced(request, response, request_id, began_ns)
         response["X-Request-ID"] = request_id
         for name, policy in _POLICIES.items():
             response.setdefault(name, policy)
         return response
+
+
+def _traced(request: HttpRequest, response: HttpResponseBase, request_id: str, began_ns: int) -> None:
+    """The request as the root of its trace: the pattern of its path and not what is asked for. Probes and files have
+    none."""
+    if request.path_info.startswith(("/healthz", "/readyz", "/metrics", "/static/")):
+        return
+    method = request.method if request.method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE") else ""
+    route = "/" + request.resolver_match.route if request.resolver_match else ""
+    place = spans.root(spans.trace_of(request_id))
+    spans.record(
+        f"{method or 'HTTP'} {route}".rstrip(), place.trace, began_ns, time.time_ns(), span=place.span, kind="SERVER",
+        attributes={
+            "http.request.method": method or "_OTHER", "http.route": route, "http.request.id": request_id,
+            "http.response.status_code": response.status_code,
+        },
+        error=str(response.status_code) if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR else "",
+    )  # fmt: skip
 
 
 class LoggedIn(AuthenticationMiddleware):

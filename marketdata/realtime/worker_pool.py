@@ -26,6 +26,7 @@ from django.conf import settings
 
 from marketdata.launcher import liveness
 from marketdata.launcher.worker_processes import Deadline
+from marketdata.tracing import spans
 
 log = logging.getLogger(__name__)
 
@@ -131,5 +132,8 @@ def serve(app: Celery, *, name: str, number: int, queues: list[str], loglevel: s
         without_heartbeat=True,
         quiet=True,
     )
-    worker.start()
+    try:
+        worker.start()
+    finally:
+        spans.close()
     return int(worker.exitcode or 0)

@@ -14,6 +14,7 @@ LOCKS = {
     "chat": ["chat.txt"],
     "kafka": ["kafka.txt"],
     "sentry": ["sentry.txt"],
+    "otel": ["otel.txt"],
     "offsite": ["offsite.txt"],
     "dev": [
         "dev.txt",
@@ -22,6 +23,7 @@ LOCKS = {
         "chat.txt",
         "kafka.txt",
         "sentry.txt",
+        "otel.txt",
         "offsite.txt",
         "terminals-kis.txt",
         "terminals-infomax.txt",
@@ -36,6 +38,7 @@ LOCKS = {
         "chat.txt",
         "kafka.txt",
         "sentry.txt",
+        "otel.txt",
         "offsite.txt",
     ],
     "mysqlclient": [],
