@@ -15,6 +15,7 @@ from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from marketdata import connections
 from marketdata.launcher import liveness
+from marketdata.maintenance.turns import WRITTEN
 from marketdata.monitoring import listener
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # untyped upstream
     """Upstream's commit before each look would be the first to notice a lost connection, too late to renew it."""
 
     Entry = Entry
+    sync_every = WRITTEN.total_seconds()  # upstream's three minutes leave who looks without a last run for so long
     _last_timestamp: datetime | None
 
     def tick(self, *args: Any, **kwargs: Any) -> float:

@@ -226,8 +226,28 @@ class RecordsQuery(Query):
     sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="asc")
 
 
+INDEX = "index"
+"""The type of events by which a source tells indices that are no symbols."""
+MOST_INDEX_DAYS = 7
+"""Of one index's events in one question: every body of that time is looked into."""
+
+
 class EventsQuery(RecordsQuery):
     type = serializers.CharField(required=False, max_length=32, help_text="only events of this type, such as vi")
+    index = serializers.CharField(
+        required=False, max_length=32,
+        help_text="only values of this index, such as 0001, by a source that tells indices as events of type index:"
+        f" from `start` on, which is needed, to `end`, at most and by default {MOST_INDEX_DAYS} days later",
+    )  # fmt: skip
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "index" not in attrs:
+            return attrs
+        if attrs.setdefault("type", INDEX) != INDEX:
+            raise errors.Unprocessable({"type": _("is index, or left out, where index is given")})
+        if "start" not in attrs:
+            raise errors.Unprocessable({"start": _("is needed where index is given")})
+        return attrs
 
 
 class GapsQuery(RecordsQuery):

@@ -20,13 +20,14 @@ from rest_framework.views import APIView
 from analytics.series import timeframes
 from api.auth import access
 from api.rest import errors, feeds, jsontext, paging, response_schemas, series
-from api.rest.queries import CorrectionsQuery, EventsQuery, GapsQuery
+from api.rest.queries import MOST_INDEX_DAYS, CorrectionsQuery, EventsQuery, GapsQuery
 from api.rest.timestamps import EARLIEST_US, LATEST_US
 from api.views import bars as bars_view
 from marketdata.models import Feed, Gap, VendorMinute, VoidedTick
 from marketdata.storage import TickKey, storage
 from marketdata.types.order_books import MarketEvent
 from marketdata.types.tick_arrays import decimal_text
+from marketdata.types.units import DAY_US
 from terminals import wire
 
 TIMEZONE = "Asia/Seoul"  # of dates in `start` and `end` where no symbol gives one
@@ -148,10 +149,16 @@ class EventsView(APIView):
         query = EventsQuery.read(request)
         asked, names, newest = question(paging.EVENTS, query), readable(request, query), query["sort"] == "desc"
         first_us, last_us = bounds(query)
+        if "index" in query:
+            furthest_us = first_us + MOST_INDEX_DAYS * DAY_US - 1
+            if "end" in query and last_us > furthest_us:
+                told = gettext("is more than {most} days after start").format(most=MOST_INDEX_DAYS)
+                raise errors.Unprocessable({"end": told})
+            last_us = min(last_us, furthest_us)
         after, shares = _after(query, asked), Shares.asked(query, first_us, last_us)
         found = storage().read_events(
             first_us, last_us + 1, limit=query["limit"] + 1, kinds=[query["type"]] if "type" in query else None,
-            codes=shares.codes, feeds=names, newest=newest,
+            codes=shares.codes, feeds=names, index=query.get("index"), newest=newest,
             after=None if after is None else (after.time_us, after.tick_id),
         )  # fmt: skip
         if newest:

@@ -19,7 +19,7 @@ from marketdata.doctor.findings import Finding, Level, answers
 from marketdata.realtime import live_state
 
 LATE = datetime.timedelta(minutes=5)
-"""Beat writes down every three minutes when it rang last."""
+"""Beat writes down every 30 seconds when it rang last, and something rings each minute."""
 CONNECT_S, PING_S = 3, 2.0
 _STARTED = _("start it: `systemctl start naru-…`, or its service; docs/operations.md")
 

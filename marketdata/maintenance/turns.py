@@ -8,9 +8,8 @@ from typing import Any
 
 from celery import schedules
 from django_celery_beat.models import PeriodicTask
-from django_celery_beat.schedulers import DatabaseScheduler
 
-WRITTEN = datetime.timedelta(seconds=DatabaseScheduler.sync_every)
+WRITTEN = datetime.timedelta(seconds=30)
 """So seldom beat writes down when entries ran last."""
 SLACK = datetime.timedelta(minutes=1)
 """Beat looks around every few seconds, and is started again within so long."""

@@ -43,6 +43,8 @@ class SideTables(Storage):
     """`trade_date` as days since 1970."""
     AS_TEXT: ClassVar[str] = "{}"
     """A column of JSON as the text that was stored."""
+    INDEX: ClassVar[str]
+    """The index that an event's body names, as text; NULL without one."""
     NEWER: ClassVar[str] = (
         "ON CONFLICT (symbol, feed, {key}) DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at"
         " WHERE {table}.updated_at < excluded.updated_at"
@@ -273,6 +275,7 @@ class SideTables(Storage):
         kinds: Sequence[str] | None = None,
         codes: Sequence[tuple[str, int, int]] | None = None,
         feeds: Sequence[str] | None = None,
+        index: str | None = None,
         after: Key | None = None,
         newest: bool = False,
     ) -> list[MarketEvent]:
@@ -291,6 +294,9 @@ class SideTables(Storage):
                     conditions.append("(symbol = %s AND event_time >= %s AND event_time < %s)")
                     params += [code, self._moment(first_us), self._moment(last_us)]
             where += f" AND ({' OR '.join(conditions)})"
+        if index is not None:
+            where += f" AND {self.INDEX} = %s"
+            params.append(index)
         if after is not None:
             condition, values = self._behind(after, "event_id", not newest)
             where, params = where + condition, params + values

@@ -62,6 +62,44 @@ def test_events_are_told_by_type_symbol_feed_and_time_in_pages(serving):
     assert serving.read("/v2/events", start="2026-03-17")["events"] == []
 
 
+def test_the_day_of_one_index_is_told_whole_whatever_the_others_tell_in_between(serving):
+    serving.commit([minute(0)])
+    storage().ensure_partitions([DAY], ("market_events",))
+    told = [
+        event(at, kind="index", symbol="", body={"index": ["0001", "1001", "2001"][at % 3], "prpr_nmix": f"{at}.5"})
+        for at in range(30)
+    ]
+    others = [
+        event(41, kind="vi", body={"index": "0001"}), event(42, kind="index", symbol="", body={"names": None}),
+        event(43, kind="index", symbol="", body={"index": "1001", "note": "a\0b"}),
+        event(44, kind="index", body={"index": 1}),
+        event(45, kind="index", symbol="", body={"index": {"index": "0001"}}),
+        event(46, kind="index", symbol="", feed="nxt", body={"index": "0001", "prpr_nmix": "7"}),
+    ]  # fmt: skip
+    storage().store_events([*told, *others])
+
+    asked = {"index": "0001", "start": "2026-03-16"}
+    whole = pages(serving, "/v2/events", "events", feed="krx", **asked)
+
+    assert [(one["i"], one["body"]["prpr_nmix"]) for one in whole] == [(at, f"{at}.5") for at in range(0, 30, 3)]
+    for limit in (1, 4, 10):
+        there = {"feed": "krx", "limit": limit, **asked}
+        assert pages(serving, "/v2/events", "events", **there) == whole
+        assert pages(serving, "/v2/events", "events", sort="desc", **there) == whole[::-1]
+    assert [one["i"] for one in serving.read("/v2/events", sort="desc", **asked)["events"]][:2] == [46, 27]
+    assert serving.read("/v2/events", index="000", start="2026-03-16")["events"] == []
+    assert serving.read("/v2/events", index="0001", start="2026-03-09")["events"] == []  # a week, and no longer
+    assert len(serving.read("/v2/events", index="0001", start="2026-03-10")["events"]) == 11
+    for wrong, where in (
+        ({"index": "0001"}, "start"), ({**asked, "type": "vi"}, "type"), ({**asked, "end": "2026-03-23"}, "end"),
+        ({"index": "0001", "start": "2026-03-16", "end": "2026-03-15"}, "start"),
+    ):  # fmt: skip
+        refused = serving.get("/v2/events", **wrong)
+        assert (refused.status_code, where in refused.content.decode()) == (422, True), wrong
+    token = serving.read("/v2/events", limit=1, **asked)["next_page_token"]
+    assert serving.get("/v2/events", limit=1, page_token=token, **{**asked, "index": "1001"}).status_code == 400
+
+
 def test_gaps_of_a_symbol_are_its_own_and_those_of_its_feeds(serving):
     serving.commit([minute(0)])
     for number, symbol in enumerate(["005930", "", "000660", "005930"]):

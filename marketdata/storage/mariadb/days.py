@@ -60,6 +60,7 @@ class MariaDBHistory(MariaDBPeriods):
 
     tick_tables = (TEMP, MOVING, HISTORY)
     TIME_US, DAYS = micros("event_time"), DAY
+    INDEX = "JSON_VALUE(body, '$.index')"
     NOW = "NOW(6)"
     # In this order: the first still sees the time that is there.
     NEWER = (

@@ -101,6 +101,8 @@ class PostgreSQLHistory(ServerSQL):
     """What `PostgreSQL` inherits; it adds today's ticks and minute candles."""
 
     TIME_US, DAYS, AS_TEXT = micros("event_time"), DAY, "{}::text"
+    # JSON keeps a NUL, which no text of PostgreSQL can hold: looking into such a body would be an error.
+    INDEX = r"CASE WHEN strpos(body::text, '\u0000') = 0 THEN body ->> 'index' END"
     NOW = "clock_timestamp()"
     TICK_COLUMNS, BAR, DAILY_BAR, HASH = TICK_COLUMNS, SELECT_BAR, SELECT_DAILY, _hash()
     NUMBERS, SHOWN = BAR_LINE, SHOWN_LINE

@@ -110,13 +110,15 @@ class RecordStore(Database):
         kinds: Sequence[str] | None = None,
         codes: Sequence[tuple[str, int, int]] | None = None,
         feeds: Sequence[str] | None = None,
+        index: str | None = None,
         after: Key | None = None,
         newest: bool = False,
     ) -> list[MarketEvent]:
         """Events with start_us <= time < end_us, ordered by (time, id): the first `limit` of them, or the last ones
         (`newest`). `after` leaves out what is not behind (with `newest`: before) this time and id; `codes` are the
         symbols wanted, each with first <= time < end, `kinds` the kinds and `feeds` the feeds; all of them when not
-        given."""
+        given. `index` leaves out events whose body does not name this index; every body between the two times is
+        looked into for it."""
 
     @abc.abstractmethod
     def read_day_events(self, date: datetime.date, *, after: Key | None, limit: int) -> list[tuple[Any, ...]]:

@@ -116,6 +116,7 @@ class SQLiteHistory(SharedSQL):
     """What `SQLite` inherits; it adds today's ticks and minute candles."""
 
     TIME_US, DAYS = "event_time", "trade_date"
+    INDEX = "CAST(json_extract(body, '$.index') AS TEXT)"
     BY_DATE = False
     TICK_COLUMNS, BAR, DAILY_BAR, HASH = TICK_COLUMNS, BAR_COLUMNS, _DAILY_COLUMNS, _HASH
     NUMBERS = BAR_COLUMNS.partition(", ")[2]

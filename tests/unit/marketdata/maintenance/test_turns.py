@@ -21,8 +21,9 @@ def ago(**given):
     ("last", "turn"),
     [
         (ago(minutes=3), Turn(NOW + datetime.timedelta(minutes=2), overdue=False)),
-        # Written down three minutes late at most: it ran since, at its usual distance.
-        (ago(minutes=7), Turn(NOW + datetime.timedelta(minutes=3), overdue=False)),
+        # Written down half a minute late at most, and beat may be starting: it ran since, at its usual distance.
+        (ago(minutes=6), Turn(NOW + datetime.timedelta(minutes=4), overdue=False)),
+        (ago(minutes=7), Turn(NOW, overdue=True)),
         (ago(minutes=10), Turn(NOW, overdue=True)),
         (None, Turn(NOW, overdue=False)),
     ],
