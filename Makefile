@@ -93,7 +93,7 @@ fix: $(VENV)/dev  ## format, and repair what can be
 imports: $(VENV)/dev  ## who may import whom, and whether they keep to it
 	@$(VENV)/bin/lint-imports --verbose
 
-screenshots: $(VENV)/dev  ## the pictures of README from what runs at ADDRESS=http://127.0.0.1:8000; ONLY=replay
+screenshots: $(VENV)/dev  ## the pictures of README from what runs at ADDRESS=http://127.0.0.1:8000; ONLY=replay; LOGIN=name:password in the environment
 	@exec $(PY) -m tests.screenshots $(if $(ADDRESS),--address $(ADDRESS)) $(if $(ONLY),--only $(ONLY))
 
 terminals:  ## the one folder for a dealing-room PC as a zip, with examples and how to install it, in var/
