@@ -152,8 +152,8 @@ class EventsView(APIView):
         if "index" in query:
             furthest_us = first_us + MOST_INDEX_DAYS * DAY_US - 1
             if "end" in query and last_us > furthest_us:
-                told = gettext("is more than {most} days after start").format(most=MOST_INDEX_DAYS)
-                raise errors.Unprocessable({"end": told})
+                too_far = gettext("is more than {most} days after start").format(most=MOST_INDEX_DAYS)
+                raise errors.Unprocessable({"end": too_far})
             last_us = min(last_us, furthest_us)
         after, shares = _after(query, asked), Shares.asked(query, first_us, last_us)
         found = storage().read_events(
