@@ -11,7 +11,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from marketdata.doctor.findings import Finding, Level, answers
-from marketdata.realtime import redis_clients, redis_health, redis_urls
+from marketdata.realtime import redis_clients, redis_health, redis_rights, redis_urls
 from marketdata.storage import storage
 
 LEAST_REDIS = (7, 0)
@@ -34,18 +34,18 @@ def database() -> Iterator[Finding]:
 
 def redis_servers() -> Iterator[Finding]:
     """Redis as live state and, where it is one, as broker: nothing may be evicted; what it holds is on disk soon."""
-    urls = {"REDIS_URL": settings.REDIS_URL, "BROKER_URL": settings.BROKER_URL}
-    if urls["BROKER_URL"] == urls["REDIS_URL"]:
-        del urls["BROKER_URL"]
-    for name, url in urls.items():
-        if redis_urls.is_redis(url):
-            yield from _redis(name, url)
+    if settings.BROKER_URL == settings.REDIS_URL:
+        yield from _redis("REDIS_URL", settings.REDIS_URL, redis_rights.LIVE, redis_rights.BROKER)
+        return
+    yield from _redis("REDIS_URL", settings.REDIS_URL, redis_rights.LIVE)
+    if redis_urls.is_redis(settings.BROKER_URL):
+        yield from _redis("BROKER_URL", settings.BROKER_URL, redis_rights.BROKER)
 
 
-def _redis(name: str, url: str) -> Iterator[Finding]:
+def _redis(name: str, url: str, *rights: redis_rights.Rights) -> Iterator[Finding]:
     try:
         with redis_clients.client(url, socket_timeout=3, socket_connect_timeout=3) as client:
-            client.ping()
+            yield _rights(name, client, rights)
             yield from _state(name, client)
             try:
                 found: Any = client.config_get("maxmemory-policy", "appendonly", "appendfsync", "save")
@@ -77,6 +77,20 @@ def _redis(name: str, url: str) -> Iterator[Finding]:
             level=Level.WARNING if fsync == "no" else Level.OK,
             remedy=_("CONFIG SET appendfsync everysec, and in its configuration (docker/redis/naru.conf)"),
         )  # fmt: skip
+
+
+def _rights(name: str, client: redis.Redis, rights: tuple[redis_rights.Rights, ...]) -> Finding:
+    """What its user may not, of what the processes ask for."""
+    missing = list(dict.fromkeys(word for one in rights for word in redis_rights.missing(client, one)))
+    return Finding(
+        what=format_lazy(_("{name}: rights of its user"), name=name),
+        value=format_lazy(_("missing: {rights}"), rights=" ".join(missing)) if missing else _("all that are needed"),
+        wanted=_("all that are needed"), level=Level.ERROR if missing else Level.OK,
+        remedy=format_lazy(
+            _("give them to the user: ACL SETUSER, and in its file (docker/redis/users.acl has all of {users})"),
+            users=", ".join(one.user for one in rights),
+        ),
+    )  # fmt: skip
 
 
 def _state(name: str, client: redis.Redis) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import redis
 from redis.backoff import NoBackoff
@@ -12,6 +13,7 @@ from tests.servers import packages
 from tests.servers.network import Host
 from tests.servers.process import Server, Started, temporary_folder
 from tests.servers.redis import SETTINGS, Redis
+from tests.servers.secured import Secured, login_of, password_of
 from tests.waiting import until
 
 MASTER = "naru"
@@ -22,8 +24,11 @@ PASSWORD = "only/for:tests"  # what a URL has to be quoted for
 class Watched(Redis):
     """One of the two servers."""
 
-    def __init__(self, folder: Path, *, master: "Watched | None", host: Host | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, master: "Watched | None", host: Host | None = None, secured: Secured | None = None
+    ) -> None:
         super().__init__(folder, port=None if host is None else PORT)
+        self._secured = secured
         if host is not None:
             self.host, self.within = host.address, host.within
         self._master = master
@@ -42,12 +47,24 @@ class Watched(Redis):
     def _command(self) -> tuple[list[str], dict[str, str]]:
         (program, _settings, *options), environment = super()._command()
         command = [program, str(self._own), *options]
-        command += ["--requirepass", PASSWORD, "--masterauth", PASSWORD, "--repl-diskless-sync-delay", "0"]
-        return command, environment
+        command += ["--repl-diskless-sync-delay", "0"]
+        if self._secured is None:
+            return [*command, "--requirepass", PASSWORD, "--masterauth", PASSWORD], environment
+        told = {
+            **self._secured.options(self.port), "aclfile": str(self._secured.users), "masteruser": "naru-replica",
+            "masterauth": password_of("naru-replica"),
+        }  # fmt: skip
+        return [*command, *(word for name, value in told.items() for word in (f"--{name}", value))], environment
+
+    def client(self, user: str = "naru-operator") -> redis.Redis:
+        """As a user of docker/redis/users.acl where it is secured, else as the only one there is."""
+        secured = self._secured
+        login = {"password": PASSWORD} if secured is None else {**secured.login(user), **secured.client()}
+        return redis.Redis(self.host, self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0), **login)
 
     def ask(self, what: str) -> object:
         """An item of INFO, None while it does not answer."""
-        client = redis.Redis(self.host, self.port, password=PASSWORD, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        client = self.client()
         try:
             return client.info().get(what)
         except redis.RedisError:
@@ -66,8 +83,17 @@ class Sentinel(Server):
 
     name = "sentinel"
 
-    def __init__(self, folder: Path, *, master: Watched, down_after_ms: int, host: Host | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        master: Watched,
+        down_after_ms: int,
+        host: Host | None = None,
+        secured: Secured | None = None,
+    ) -> None:
         super().__init__(folder, port=None if host is None else SENTINEL_PORT)
+        self._secured = secured
         if host is not None:
             self.host, self.within = host.address, host.within
         self._master, self._down_after_ms = master, down_after_ms
@@ -79,10 +105,15 @@ class Sentinel(Server):
     def _prepare(self) -> None:
         conf = self.folder / "sentinel.conf"
         if not conf.exists():
+            secured = self._secured
+            listens = {"port": str(self.port)} if secured is None else secured.options(self.port)
+            user = "" if secured is None else f"sentinel auth-user {MASTER} naru-sentinel\n"
+            password = PASSWORD if secured is None else password_of("naru-sentinel")
             conf.write_text(
-                f"port {self.port}\nbind {self.host}\nprotected-mode no\ndir {self.folder}\n"
+                "".join(f"{name} {value}\n" for name, value in listens.items())
+                + f"bind {self.host}\nprotected-mode no\ndir {self.folder}\n"
                 f"sentinel monitor {MASTER} {self._master.host} {self._master.port} 2\n"
-                f"sentinel auth-pass {MASTER} {PASSWORD}\n"
+                f"{user}sentinel auth-pass {MASTER} {password}\n"
                 f"sentinel down-after-milliseconds {MASTER} {self._down_after_ms}\n"
                 f"sentinel failover-timeout {MASTER} 10000\nsentinel parallel-syncs {MASTER} 1\n",
                 encoding="utf-8",
@@ -92,9 +123,13 @@ class Sentinel(Server):
         program, environment = packages.need("redis-server")
         return [str(program), str(self.folder / "sentinel.conf"), "--sentinel"], environment
 
+    def _client(self) -> redis.Redis:
+        tls = {} if self._secured is None else self._secured.client()
+        return redis.Redis(self.host, self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0), **tls)
+
     def knows(self) -> tuple[int, int]:
         """How many replicas and other Sentinels it knows of."""
-        client = redis.Redis(self.host, self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        client = self._client()
         try:
             told: Any = client.sentinel_master(MASTER)
             return int(told["num-slaves"]), int(told["num-other-sentinels"])
@@ -104,7 +139,7 @@ class Sentinel(Server):
             client.close()
 
     def _answers(self) -> bool:
-        client = redis.Redis(self.host, self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        client = self._client()
         try:
             return bool(client.ping())
         except redis.RedisError:
@@ -123,19 +158,33 @@ class Sentinels(Started):
         down_after_ms: int = 1_500,
         hosts: Sequence[Host | None] = (None, None),
         sentinel_hosts: Sequence[Host | None] = (None, None, None),
+        is_secured: bool = False,
     ) -> None:
         self.folder = folder or temporary_folder("sentinels")
-        first = Watched(self.folder / "first", master=None, host=hosts[0])
-        self.servers = [first, Watched(self.folder / "second", master=first, host=hosts[1])]
+        self.secured = secured = Secured(self.folder / "secured") if is_secured else None
+        first = Watched(self.folder / "first", master=None, host=hosts[0], secured=secured)
+        second = Watched(self.folder / "second", master=first, host=hosts[1], secured=secured)
+        self.servers = [first, second]
         self.sentinels = [
-            Sentinel(self.folder / f"sentinel{at}", master=first, down_after_ms=down_after_ms, host=host)
+            Sentinel(
+                self.folder / f"sentinel{at}", master=first, down_after_ms=down_after_ms, host=host, secured=secured
+            )
             for at, host in enumerate(sentinel_hosts)
         ]
 
     @property
     def url(self) -> str:
-        hosts = ",".join(f"{one.host}:{one.port}" for one in self.sentinels)
-        return f"sentinel://:only%2Ffor%3Atests@{hosts}/0?master={MASTER}"
+        return f"sentinel://:only%2Ffor%3Atests@{self._addresses}/0?master={MASTER}"
+
+    def url_of(self, user: str) -> str:
+        """By TLS, as one of the users of docker/redis/users.acl."""
+        assert self.secured is not None
+        authority = quote(str(self.secured.authority), safe="/")
+        return f"sentinels://{login_of(user)}@{self._addresses}/0?master={MASTER}&ssl_ca_certs={authority}"
+
+    @property
+    def _addresses(self) -> str:
+        return ",".join(f"{one.host}:{one.port}" for one in self.sentinels)
 
     @property
     def master(self) -> Watched:
