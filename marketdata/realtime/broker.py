@@ -104,10 +104,16 @@ class QoS(kombu_redis.QoS):
 
     def ack(self, delivery_tag: str) -> None:
         """A pool process has begun with the message."""
-        if self._is_recorded(self._delivered.get(delivery_tag)):
-            super().ack(delivery_tag)
-        else:
+        if not self._is_recorded(self._delivered.get(delivery_tag)):
             CountingQoS.ack(self, delivery_tag)
+            return
+        try:
+            super().ack(delivery_tag)
+        except kombu_redis.get_redis_error_classes().connection_errors:
+            # Redis is away, and kombu leaves it at that: with the message counted as one in hand the worker would fetch
+            # nothing any more. Its record in Redis stays, and brings it again after `visibility_timeout`.
+            CountingQoS.ack(self, delivery_tag)
+            raise
 
     def restore_unacked(self, client: Any = None) -> None:
         """A worker that ends puts back what it has not begun with."""

@@ -39,7 +39,7 @@ from tests.servers.process import temporary_folder
 from tests.servers.sentinel import PASSWORD
 
 SIMULATORS = 7
-START_S, HEAL_S, DELIVER_S = 180.0, 180.0, 300.0
+START_S, HEAL_S, DELIVER_S = 180.0, 180.0, 1800.0
 CALM_S = 3.0
 RAW_QUEUE = "raw_market_data"
 JUDGED = (
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--failovers", type=number(1, 10_000), default=30, metavar="N", help="how many (30)")
     parser.add_argument("--seed", type=number(0, 2**31 - 1), help="the same seed, the same order")
     parser.add_argument(
-        "--rate", type=number(10, 10**6), default=800, metavar="N", help="rows a second of all terminals (800)"
+        "--rate", type=number(10, 10**6), default=400, metavar="N", help="rows a second of all terminals (400)"
     )
     parser.add_argument(
         "--seconds",

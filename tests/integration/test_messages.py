@@ -341,6 +341,40 @@ def test_without_acknowledgement_there_is_a_prefetch_limit_no_record_and_what_is
 
 
 @pytest.mark.once
+def test_a_worker_whose_acknowledgement_fails_goes_on_fetching(redis, redis_server):
+    app, name = current_app, "processed-data"
+    got: list[Any] = []
+    with app.connection_for_write(redis_server.url) as connection:
+        for number in range(2):
+            app.send_task("nobody", args=[number], queue=name, connection=connection)
+        channel: Any = connection.channel()
+        channel.basic_qos(0, 1, False)
+        queue = Queue(name, Exchange(name), routing_key=name)
+        with Consumer(channel, [queue], on_message=got.append, accept=["msgpack", "json"]):
+            until(lambda: _drained(connection, got), seconds=60, what="the first message")
+            redis.config_set("maxclients", 1)  # whoever connects now is refused
+            try:
+                redis.client_kill_filter(_type="normal", skipme=True)
+                with pytest.raises(connection.connection_errors):
+                    got[0].ack()
+            finally:
+                redis.config_set("maxclients", 10_000)
+
+            assert redis.hexists(UNACKED, got[0].delivery_tag)
+            assert channel.qos.can_consume()
+            until(lambda: len(_drained(connection, got)) == 2, seconds=60, what="the second message")
+            got[1].ack()
+        channel.close()
+
+
+def _drained(connection: Any, got: list[Any]) -> list[Any]:
+    """Whatever came, after a look at what is there; a lost connection is made anew by the next look."""
+    with suppress(TimeoutError, *connection.connection_errors):
+        connection.drain_events(timeout=0.5)
+    return got
+
+
+@pytest.mark.once
 def test_only_the_queue_of_batches_is_without_acknowledgement(settings):
     from celery_app import broker_settings
 
