@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -133,6 +134,14 @@ class Road:
             return ready()
 
         return until(asked, seconds=seconds, what=what)
+
+    def meanwhile(self, ask: Callable[[], T]) -> T:
+        """What it answers, however long that takes, while the road's terminals say that they live. It runs in a thread
+        of its own."""
+        with ThreadPoolExecutor(1) as thread:
+            asking = thread.submit(ask)
+            self.until(asking.done, seconds=300, what="an answer")
+            return asking.result()
 
     # --- metrics ----------------------------------------------------------------------------------------------------
 

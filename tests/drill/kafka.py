@@ -15,7 +15,6 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from fanout import consumer
 from terminals import wire
 from tests.drill import crew
 from tests.drill.stack import QUEUES, Stack
+from tests.frozen import freeze, thaw
 from tests.servers.process import temporary_folder
 from tests.servers.tansu import Tansu
 
@@ -64,11 +64,11 @@ class Kafka:
         stack.add("market", [*member.command[:3], *what, *member.command[at:]])
         self._for(given.around)
         before = _stored_trades()
-        os.kill(self.broker.pid, signal.SIGSTOP)
+        freeze(self.broker.pid)
         self._for(given.away / 2)
         stack.kill("fanout")
         self._for(given.away / 2)
-        os.kill(self.broker.pid, signal.SIGCONT)
+        thaw(self.broker.pid)
         back = time.monotonic()
         meanwhile = _stored_trades() - before
         self._for(given.around)
@@ -120,7 +120,7 @@ class Kafka:
     def end(self) -> None:
         """Stop everything."""
         if self.broker.running:
-            os.kill(self.broker.pid, signal.SIGCONT)
+            thaw(self.broker.pid)
         self.stack.stop()
         self.broker.stop()
         shutil.rmtree(self._folder, ignore_errors=True)

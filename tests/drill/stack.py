@@ -15,6 +15,7 @@ from pathlib import Path
 from marketdata.launcher import supervisor
 from tests.drill import faults
 from tests.drill.programs import ROOT, STEP_S, Programs, end_of
+from tests.frozen import freeze, thaw
 from tests.servers import MariaDB, PostgreSQL, Redis, Server, free_port
 
 QUEUES = "raw_market_data,processed-data,feed-recovery,chart-data,statistics-data,maintenance"
@@ -140,11 +141,11 @@ class Stack(Programs):
     def pause(self, pid: int) -> None:
         """SIGSTOP for three seconds: it is there, and does not answer."""
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
+            freeze(pid)
             try:
                 self.wait(PAUSE_S)
             finally:
-                os.kill(pid, signal.SIGCONT)
+                thaw(pid)
 
     def pid(self, name: str) -> int:
         """The process id of a server or program."""

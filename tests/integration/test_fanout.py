@@ -2,7 +2,6 @@
 KAFKA_BOOTSTRAP names."""
 
 import os
-import signal
 import uuid
 from contextlib import ExitStack
 from decimal import Decimal
@@ -23,6 +22,7 @@ from marketdata.models import Alarm, FanoutPosition, IngestBatch
 from marketdata.realtime import live_state
 from marketdata.storage import storage
 from marketdata.types.units import MINUTE_US
+from tests.frozen import freeze, thaw
 from tests.integration.processing import process, rows, trade
 from tests.integration.serving import serving
 from tests.market import NINE_US
@@ -229,12 +229,12 @@ def test_nothing_is_missing_after_a_publisher_was_killed_and_the_broker_froze(wo
         road.until(all_published, seconds=120, what="the other one publishes")
 
         if server is not None:
-            os.kill(server.pid, signal.SIGSTOP)
+            freeze(server.pid)
         for seq in range(13, 23):
             commit(seq, {"price": str(70000 + seq), "time": NINE_US + 3 * MINUTE_US + seq})
         commit(23, {"price": "70000", "time": LATER_US})
         if server is not None:
-            os.kill(server.pid, signal.SIGCONT)
+            thaw(server.pid)
         road.until(all_published, seconds=120, what="what waited for the broker is published")
 
         account = told(broker, prefix)

@@ -15,7 +15,7 @@ from marketdata.models import Client, Market, Symbol
 from marketdata.realtime import live_state
 from marketdata.storage import storage
 from terminals import wire
-from tests.integration.test_lost_connections import frozen
+from tests.frozen import frozen
 from tests.market import NINE_US
 from tests.road import Road
 from tests.servers import free_port
@@ -80,10 +80,10 @@ def test_a_frozen_database_is_an_error_for_the_web_for_who_logs_in_and_for_beat(
     until(lambda: "Sending due task" in road.tail("beat"), seconds=60, what=f"beat\n{road.tail('beat')}")
     second = road.terminal("other", seconds=100)  # its client is registered while there is a database
 
-    with frozen(server):
+    with frozen(server.pid):
         second.say(second.hello())
         refused = took("a login", lambda: second.expect(wire.Error))
-        assert took("a request", lambda: asked("/v2/symbols")) == 503
+        assert took("a request", lambda: road.meanwhile(lambda: asked("/v2/symbols"))) == 503
         took(
             "beat",
             lambda: road.until(
@@ -113,9 +113,10 @@ def test_a_frozen_redis_holds_up_no_commit_for_long_and_loses_nothing(
     assert asked("/v2/status") == 200
     failed = road.tail("ingest").count("publish failed")
 
-    with frozen(redis_server):
-        assert took("stored data", lambda: asked("/v2/stocks/trades?symbols=005930&feed=krx")) == 200
-        assert took("the status", lambda: asked("/v2/status")) in (200, 503)
+    with frozen(redis_server.pid):
+        trades = "/v2/stocks/trades?symbols=005930&feed=krx"
+        assert took("stored data", lambda: road.meanwhile(lambda: asked(trades))) == 200
+        assert took("the status", lambda: road.meanwhile(lambda: asked("/v2/status"))) in (200, 503)
         terminal.batch(batch(2))
         took(
             "a message to the workers",

@@ -3,8 +3,6 @@
 import contextlib
 import datetime
 import ipaddress
-import os
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -26,6 +24,7 @@ from marketdata.models import Client, DeadLetter, IngestBatch, IngestBatchDay, M
 from marketdata.storage import storage
 from terminals import wire
 from tests.fakes import FakeTerminal
+from tests.frozen import freeze, thaw, tree
 from tests.integration.test_lost_connections import takes_while_busy
 from tests.market import NINE_US
 from tests.road import ROOT, Road, secret_of
@@ -100,13 +99,14 @@ def test_a_server_told_to_end_waits_for_what_the_workers_still_have(road):
     terminal = road.terminal("feeder")
     terminal.login()
     worker = road.processes["worker"].pid
-    os.killpg(worker, signal.SIGSTOP)
+    pids = tree(worker)
+    freeze(*pids)
     send(terminal, 1, 3)
     road.until(lambda: road.metric("naru_received_batches_total") == 3, seconds=60, what="three batches received")
 
     road.processes["ingest"].terminate()
     road.until(lambda: "draining" in road.tail("ingest"), seconds=60, what="the server drains")
-    os.killpg(worker, signal.SIGCONT)
+    thaw(*pids)
 
     last = heard_by_the_end(terminal)[-1]
     assert isinstance(last, wire.GoAway)
@@ -141,7 +141,7 @@ def test_a_message_that_died_with_its_worker_is_driven_again(road):
     terminal = road.terminal("feeder")
     terminal.login()
     # A stopped process still takes the message that Redis hands to its open connection, and takes it to its grave.
-    os.killpg(road.processes["worker"].pid, signal.SIGSTOP)
+    freeze(*tree(road.processes["worker"].pid))
     send(terminal, 1, 3)
     road.until(lambda: road.metric("naru_received_batches_total") == 3, seconds=60, what="three batches received")
 

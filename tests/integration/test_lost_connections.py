@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import select
 import signal
@@ -26,6 +25,7 @@ from marketdata.beat import Scheduler
 from marketdata.models import Client, DeadLetter, Market, Symbol
 from marketdata.storage import storage
 from terminals import wire
+from tests.frozen import frozen
 from tests.market import NINE_US
 from tests.road import QUEUES, Road
 from tests.servers import free_port
@@ -283,27 +283,10 @@ def test_beat_reads_and_writes_its_timetable_although_a_statement_was_cut(
     assert "Traceback" not in caplog.text
 
 
-@contextmanager
-def frozen(server: Any) -> Iterator[None]:
-    """The server and its children do nothing meanwhile, and its host goes on taking connections."""
-    tree, found = [server.pid], []
-    while tree:
-        found.append(tree.pop())
-        for children in Path("/proc", str(found[-1]), "task").glob("*/children"):
-            tree += [int(word) for word in children.read_text(encoding="ascii").split()]
-    for process in found:
-        os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in reversed(found):
-            os.kill(process, signal.SIGCONT)
-
-
 def takes_while_busy(process: Any, address: tuple[str, int], most: int) -> bool:
     """Whether so many connections, as far as the system lets any process have them, come while it does nothing."""
     most = min(most, int(Path("/proc/sys/net/core/somaxconn").read_text(encoding="ascii")))
-    with ExitStack() as sockets, frozen(process):
+    with ExitStack() as sockets, frozen(process.pid):
         waiting = [sockets.enter_context(socket.socket()) for _ in range(most)]
         for one in waiting:
             one.setblocking(False)
@@ -333,7 +316,7 @@ def test_a_frozen_database_holds_a_worker_for_a_while_and_buries_nothing(
     terminal.until_committed(1)
     given_up = road.tail("worker").count("commit failed")
 
-    with frozen(server):
+    with frozen(server.pid):
         terminal.batch(batches[1])
         terminal.batch(batches[2])
         # The task ends while the server is still frozen, by itself and not by Celery's time limit.

@@ -2,8 +2,6 @@
 lost on the way sent again by the ledger."""
 
 import json
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -24,6 +22,7 @@ from marketdata.models import IngestBatch, Market, Symbol
 from marketdata.realtime import broker, live_state
 from marketdata.storage import storage
 from terminals import wire
+from tests.frozen import freeze, thaw
 from tests.market import NINE_US
 from tests.road import Road
 from tests.waiting import until
@@ -189,7 +188,7 @@ def stopped_pool(road: Road) -> int:
     road.worker("-c", "1")
     main = psutil.Process(road.processes["worker"].pid)
     (child,) = until(main.children, seconds=60, what="the pool process")
-    os.kill(child.pid, signal.SIGSTOP)
+    freeze(child.pid)
     return int(child.pid)
 
 
@@ -222,7 +221,7 @@ def test_a_busy_worker_leaves_messages_to_others(tmp_path, road_database, symbol
             road.until(lambda n=seq: len(keys(redis)) == n, seconds=60, what="a message of its own")  # type: ignore[misc]
 
         assert len(waiting(redis)) >= 8
-        os.kill(child, signal.SIGCONT)
+        thaw(child)
         terminal.until_committed(12)
         assert all_stored_once(12)
 

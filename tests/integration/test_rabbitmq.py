@@ -16,7 +16,7 @@ from marketdata.models import DeadLetter, Market, Symbol
 from marketdata.realtime import broker, feed, live_state
 from marketdata.storage import storage
 from terminals import wire
-from tests.integration.test_lost_connections import frozen
+from tests.frozen import frozen
 from tests.market import NINE_US
 from tests.road import Road
 from tests.servers import ServerMissing
@@ -118,10 +118,10 @@ def test_a_frozen_broker_is_an_error_in_a_while_and_loses_nothing(beside: Road, 
     terminal.batch(batch(1))
     terminal.until_committed(1)
 
-    with frozen(rabbitmq):
+    with frozen(rabbitmq.pid):
         terminal.batch(batch(2))
         beside.until(lambda: "publish failed" in beside.tail("ingest"), seconds=120, what="an error")
-        assert broker.queue_depths(["raw_market_data"]) is None
+        assert beside.meanwhile(lambda: broker.queue_depths(["raw_market_data"])) is None
         assert "broker_failing" not in beside.tail("worker")
 
     terminal.until_committed(2)

@@ -99,6 +99,11 @@ class Stream:
         while prices:
             prices = prices - {int(one["p"]) for one in self._hear() if one["T"] == "t"}
 
+    def until_told_that_the_feed_began_anew(self) -> None:
+        """What was committed before this is not for who listens: it is fetched by REST."""
+        while not any(one["T"] == "error" and one["code"] == 461 for one in self._hear()):
+            pass
+
     def _say(self, **words: object) -> None:
         self._socket.send(json.dumps(words))
 
@@ -134,6 +139,7 @@ def test_ticks_go_from_a_terminal_to_the_stream_and_go_on_after_a_failover(watch
                 terminal.batch(batch(seq))
             terminal.until_committed()
             road.until(lambda: watched.servers[1].ask("role") == "master", seconds=60, what="a successor")
+            stream.until_told_that_the_feed_began_anew()
             with reading(port, (reader.key_id, secret)) as again:
                 for seq in range(11, 16):
                     terminal.batch(batch(seq))

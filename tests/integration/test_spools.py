@@ -1,8 +1,6 @@
 """Terminals with spools of their own on the road: what rots, is restored or grows offline is stored once or told."""
 
-import os
 import shutil
-import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from terminals import spool as spools
 from terminals.connection import Address
 from terminals.link import Config, Identity, Terminal
 from tests.fakes import FakeTerminal
+from tests.frozen import frozen
 from tests.market import NINE_US, price, size
 from tests.road import Road, secret_of
 from tests.waiting import until
@@ -311,15 +310,13 @@ def test_nothing_is_let_go_before_a_comparison_confirmed_it(road, tmp_path):
 @pytest.mark.once
 def test_other_content_under_a_known_number_is_kept_aside_while_workers_are_busy(road):
     first = gone(road, batches=3)
-    os.killpg(road.processes["worker"].pid, signal.SIGSTOP)
-    with road.terminal("feeder", secret=first.secret, epoch=first.epoch) as again:
+    with frozen(road.processes["worker"].pid), road.terminal("feeder", secret=first.secret, epoch=first.epoch) as again:
         again.login(last=10)
         other = [{"symbol": "005930", "time": NINE_US + 9, "price": "1", "size": 1, "seq": 333}]
 
         again.batch(wire.encode_rows(3, "krx", 1, other))  # nobody but the poll of the ledger can answer
 
         told = again.expect(wire.Reject)
-    os.killpg(road.processes["worker"].pid, signal.SIGCONT)
 
     assert (told.seq, told.code) == (3, "checksum_mismatch")
     assert list(DeadLetter.objects.values_list("code", flat=True)) == ["checksum_mismatch"]

@@ -14,8 +14,9 @@ import pytest
 import websockets
 
 from marketdata import alarms
+from tests.frozen import frozen
 from tests.integration.serving import CODES, PATIENCE_S, REPLAY, SIMULATOR, and_leave, commit, connect, minute, serving
-from tests.integration.test_lost_connections import frozen, takes_while_busy
+from tests.integration.test_lost_connections import takes_while_busy
 from tests.market import DAY_US, MINUTE_US, NINE_US
 from tests.servers import free_port
 from tests.waiting import until
@@ -132,7 +133,7 @@ async def test_what_a_client_says_while_nobody_listens_waits_at_the_client(web, 
     async with connect(f"ws://{web}/v2/stream/krx", additional_headers=serving.headers, compression=None) as one:
         told = [json.loads(await asyncio.wait_for(one.recv(), PATIENCE_S)) for _ in range(2)]
         assert told[1][0]["msg"] == "authenticated"
-        with frozen(redis_server):
+        with frozen(redis_server.pid):
             before = _resident_mib(pid)
             flood = asyncio.create_task(_say_often(one, request, 4_000))  # 240 MB
             done, _ = await asyncio.wait([flood], timeout=10)

@@ -1,8 +1,6 @@
 """Two ingest servers on one database: a client is connected once over both, and what its session of before still has
 under way is stored as what it is, or not at all."""
 
-import os
-import signal
 import socket
 
 import pytest
@@ -16,6 +14,7 @@ from marketdata.models import Client, IngestBatch, IngestStream, Market, Session
 from marketdata.storage import storage
 from terminals import wire
 from tests.fakes import FakeTerminal
+from tests.frozen import frozen
 from tests.market import NINE_US
 from tests.road import Road, secret_of
 from tests.servers import free_port
@@ -110,14 +109,11 @@ def test_the_first_batch_of_a_session_that_is_over_does_not_make_its_spool_the_n
     first_server = road.processes["ingest"].pid
     with at(road.port) as old, at(second, epoch=OTHER_EPOCH) as new:
         old.login()
-        os.killpg(first_server, signal.SIGSTOP)  # it hears of nothing, and reads the batch when all is over
-        try:
+        with frozen(first_server):  # it hears of nothing, and reads the batch when all is over
             old.batch(batch(1))
             new.login()
             new.batch(batch(1))
             new.until_committed(1)
-        finally:
-            os.killpg(first_server, signal.SIGCONT)
 
         gone = last_word(old)
         new.batch(batch(2))

@@ -5,13 +5,13 @@ import configparser
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from tests.frozen import frozen
 from tests.servers import packages
 from tests.servers.mariadb import PASSWORD, SETTINGS, USER, MariaDB
 from tests.servers.network import Host
@@ -71,11 +71,8 @@ class Node(MariaDB):
     @contextmanager
     def stalled(self) -> Iterator[None]:
         """Inside, the node is stopped as by a host that stands still."""
-        os.kill(self.server_pid, signal.SIGSTOP)
-        try:
+        with frozen(self.server_pid):
             yield
-        finally:
-            os.kill(self.server_pid, signal.SIGCONT)
 
     @property
     def server_pid(self) -> int:
