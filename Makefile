@@ -108,14 +108,17 @@ bench-api: $(VENV)/bench servers  ## what the serving side costs and serves, int
 bench-analytics: $(VENV)/dev servers  ## indicators, candles, statistics by workers, alerts; into docs/benchmarks-analytics.md
 	@exec $(PY) -m tests.bench.analytics
 
-.PHONY: bench-scale soak
+.PHONY: bench-scale bench-traces soak
 bench-scale: $(VENV)/dev servers  ## more workers, servers, rows, sockets, symbols; into docs/benchmarks-scale.md and docs/capacity.md; HISTORY=50000000, ONLY=roads
 	@exec $(PY) -m tests.bench.scale $(if $(SECONDS),--seconds $(SECONDS)) $(if $(HISTORY),--history $(HISTORY)) $(if $(DB),--database $(DB)) $(if $(ONLY),--only $(ONLY))
+
+bench-traces: $(VENV)/dev servers  ## what spans for OpenTelemetry cost, off and on in turns; SECONDS=15
+	@exec $(PY) -m tests.bench.traces $(if $(SECONDS),--seconds $(SECONDS))
 
 soak: $(VENV)/dev servers  ## everything under a steady load for MINUTES=60, and whether a process grows; DB=postgresql
 	@exec $(PY) -m tests.soak --minutes $(MINUTES) --database $(or $(DB),mariadb)
 
-drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25 DB=postgresql
+drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25 DB=postgresql or galera
 	@exec $(PY) -m tests.drill --kills $(KILLS) --database $(or $(DB),mariadb)
 
 simulate-day: $(VENV)/dev servers  ## a compressed day of KIS, faults on, through the whole stack on MariaDB; TRADES=1200000
@@ -127,7 +130,7 @@ simulate-sources: $(VENV)/dev servers  ## KIS, Infomax and Bloomberg at once, te
 drill-backup: $(VENV)/dev servers  ## a full backup and three increments under load, each restored and compared, here and from another place alone
 	@exec $(PY) -m tests.drill.backup
 
-drill-rollover: $(VENV)/dev servers  ## kill runner and database while a day of ROWS=1000000 ticks goes to history; DB=postgresql
+drill-rollover: $(VENV)/dev servers  ## kill runner and database while a day of ROWS=1000000 ticks goes to history; DB=postgresql or galera
 	@exec $(PY) -m tests.drill.rollover --rows $(ROWS) --database $(or $(DB),mariadb)
 
 drill-kafka: $(VENV)/dev servers  ## a broker of Kafka's protocol is away while the market goes on; BROKER_AWAY=600 (seconds) DB=postgresql

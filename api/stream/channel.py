@@ -18,6 +18,7 @@ from api.stream.candles import Candles, Reading, Row
 from api.stream.encoding import DayLimits, Form, Piece
 from api.stream.kept_entries import Kept, KeptEntries, kept
 from api.stream.newest import Newest
+from api.stream.recent_ticks import RecentTicks
 from api.stream.send_queue import Chunk
 from api.stream.stored_pages import Cut, Had, Left, Stored
 from api.stream.subscriber import Subscriber
@@ -32,7 +33,7 @@ from terminals import wire
 
 _TIME = COLUMNS.index("time_us")
 PIECE_ROWS = 128
-RECENT_TICKS = 100_000  # 800 kB a feed
+RECENT_TICKS = 100_000  # 1.6 MB a feed
 RECENT_ENTRIES = 5_000
 _NO_IDS: Int64 = np.zeros(0, np.int64)
 _BARS = ("bars", "updatedBars")
@@ -60,8 +61,7 @@ class Channel:
         self.kept = KeptEntries()
         self.recalling = asyncio.Lock()  # held while older entries are read into `kept`
         self.left = Left("", _NO_IDS, _NO_IDS)
-        self._recent: deque[tuple[Int64, Int64]] = deque()  # offsets and ids of the ticks that were delivered last
-        self._recent_ticks = 0
+        self._recent = RecentTicks(RECENT_TICKS)
         self._since_left: deque[Int64] = deque(maxlen=RECENT_ENTRIES)  # of the epoch that is now
         self._had_since: Had | None = None  # the same, until more is delivered
         self.candles = Candles(grace_us=grace_us)
@@ -102,10 +102,9 @@ class Channel:
 
     def leave(self, epoch: str) -> None:
         """This epoch is over; offsets are counted anew, and who has some of the next has had all of this one."""
-        offsets = np.concatenate([_NO_IDS, *(offsets for offsets, _ in self._recent)])
-        ids = np.concatenate([_NO_IDS, *(ids for _, ids in self._recent)])
+        offsets, ids = self._recent.all()
         self.left = Left(epoch, ids, offsets)
-        self._recent = deque([(np.zeros_like(offsets), ids)])
+        self._recent.forget_offsets()
         self._since_left.clear()
         self._had_since = None
 
@@ -114,10 +113,7 @@ class Channel:
         self.kept.append(entry)
         self._since_left.append(entry.ticks.tick_id)
         self._had_since = None
-        self._recent.append((entry.first + np.arange(len(entry.ticks)), entry.ticks.tick_id))
-        self._recent_ticks += len(entry.ticks)
-        while self._recent_ticks > RECENT_TICKS:
-            self._recent_ticks -= len(self._recent.popleft()[1])
+        self._recent.append(entry.first, entry.ticks.tick_id)
         self.committed_us = max(entry.committed_us, self.committed_us or 0)
 
     @property

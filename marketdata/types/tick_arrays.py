@@ -108,6 +108,8 @@ class Ticks:
 
 COLUMNS = tuple(f.name for f in fields(Ticks) if f.name not in ("feed", "source_id", "symbols", "day"))
 DTYPES: dict[str, Any] = {"symbol": np.int32, "kind": np.uint8, "side": np.uint8, "trade_date": np.int32}
+_PACKED = {name: np.dtype(DTYPES.get(name, np.int64)).newbyteorder("<") for name in COLUMNS}
+"""Made once: each array keeps the one it was made with."""
 NOTHING: dict[str, int] = {"symbol": -1, "kind": 0, "side": 0, "trade_date": NO_DATE}
 
 
@@ -234,8 +236,7 @@ def unpack(blob: bytes) -> Ticks:
     factor = packed_ratio(*scale)
     for name, data in columns.items():
         if name in COLUMNS:
-            dtype = np.dtype(DTYPES.get(name, np.int64)).newbyteorder("<")
-            values = np.frombuffer(data, dtype).astype(DTYPES.get(name, np.int64), copy=False)
+            values = np.frombuffer(data, _PACKED[name]).astype(DTYPES.get(name, np.int64), copy=False)
             if factor != 1 and name in SIZES:
                 values = np.where(values == ABSENT, ABSENT, values * factor)
             setattr(ticks, name, values)

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,10 +52,10 @@ class Beside:
     books_stored: int
 
 
-def run(database: str, *, seconds: float, workers: int) -> Latency:
-    """Send RATE ticks a second for `seconds` and listen to all of them."""
+def run(database: str, *, seconds: float, workers: int, settings: Mapping[str, str] | None = None) -> Latency:
+    """Send RATE ticks a second for `seconds` and listen to all of them; `settings` go beside the usual ones."""
     print(f"starting private servers, ingest, {workers} workers and the web server", flush=True)
-    with Stack(database, workers=workers) as stack:
+    with Stack(database, workers=workers, settings=settings) as stack:
         print(f"{RATE:,} ticks/s in batches of {BATCH_ROWS} for {seconds + SETTLE_S:g} s", flush=True)
         found = asyncio.run(measure(stack, seconds))
     print(

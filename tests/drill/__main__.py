@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="S",
         help="no more kills after this long (240)",
     )
-    parser.add_argument("--database", choices=("mariadb", "postgresql"), default="mariadb", help="(mariadb)")
+    parser.add_argument("--database", choices=("mariadb", "postgresql", "galera"), default="mariadb", help="(mariadb)")
     parser.add_argument("--keep", action="store_true", help="keep the folder; a drill that fails keeps it anyway")
     given = parser.parse_args(arguments)
     if given.kills < 1 or given.rate < 10:
@@ -116,7 +116,7 @@ def fine(result: dict[str, Any]) -> bool:
 
 JUDGED = (
     "lost", "duplicated", "candle_mismatches", "rejected", "gaps", "dead_letters", "acked_early", "source_breaks",
-    "unfinished",
+    "unfinished", "node_differences",
 )  # fmt: skip
 
 
@@ -331,11 +331,14 @@ class Drill:
             ]
         # What a terminal says of a batch that rotted on its disk is kept aside when the server has the batch after all.
         aside = [one for one in dead if one[2] == "checksum_mismatch" and one[:2] in excused]
+        differences = self.stack.cluster.differences() if self.stack.cluster is not None else []
         said = self._broken_acks_in_logs()
         self.trouble += self.troubles.broken
         self.trouble += [f"{count} rows were refused: {reason}" for reason, count in reasons]
         for line in [*rows.examples, *wrong[: accounting.EXAMPLES], *self.trouble, *said]:
             self._say(f"WRONG: {line}")
+        for table in differences:
+            self._say(f"WRONG: not every node has the same: {table}")
         for what, count in sorted(self.stack.own_ends.items()):
             self._say(f"note: {what}, {count} times; it was started again")
         for line in self.stack.last_words:
@@ -360,6 +363,7 @@ class Drill:
             "acked_early": self.acked_early + len(said),
             "source_breaks": breaks,
             "unfinished": len(self.trouble),
+            "node_differences": len(differences),
             "longest_stall_s": round(stall_us / 1e6, 2),
             "slowest_batch_s": round(recorded_state.slowest_us(self.spools, streams, commits) / 1e6, 2),
             "pauses": self.done["pause"],

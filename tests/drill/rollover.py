@@ -22,6 +22,7 @@ from typing import Any
 from terminals import wire
 from tests import servers
 from tests.servers import MariaDB, Redis
+from tests.servers.galera import Cluster
 from tests.servers.mariadb import DATABASE
 from tests.servers.process import spawn, temporary_folder
 
@@ -84,10 +85,14 @@ class Drill:
 
     def __init__(self, folder: Path, *, rows: int, rate: int, seed: int, database: str) -> None:
         self.folder, self.rows, self.rate, self.random = folder, rows, rate, random.Random(seed)
+        memory_mib = 1024 + rows // 1_000  # it holds the days, as it should
+        self.cluster = Cluster(folder / "database", buffer_pool_mib=memory_mib) if database == "galera" else None
         self.server: Any = (
-            servers.PostgreSQL(folder / "database")
+            self.cluster.nodes[0]  # that is written to, and killed
+            if self.cluster is not None
+            else servers.PostgreSQL(folder / "database")
             if database == "postgresql"
-            else MariaDB(folder / "database", buffer_pool_mib=1024 + rows // 1_000)  # it holds the days, as it should
+            else MariaDB(folder / "database", buffer_pool_mib=memory_mib)
         )
         self.redis = Redis(folder / "redis")
         self.environment: dict[str, str] = {}
@@ -115,13 +120,15 @@ class Drill:
         return child.lines[-1]
 
     def run(self) -> dict[str, Any]:
-        self.server.start()
+        (self.cluster or self.server).start()
         self.redis.start()
         self.environment = os.environ | {
             "DATABASE_URL": self.server.url, "REDIS_URL": self.redis.url, "BROKER_URL": self.redis.url,
             "VAR_DIR": str(self.folder / "var"), "SECRET_KEY": "only-for-the-drill-" * 3, "LOG_LEVEL": "WARNING",
             "DJANGO_SETTINGS_MODULE": "marketdata.settings",
         }  # fmt: skip
+        if self.cluster is not None:
+            self.environment["CACHE_ENGINE"] = "InnoDB"
         command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
         subprocess.run(command, env=self.environment, cwd=ROOT, check=True)
         unseen, calm, fire, *small, today = self.ask("dates", number=SMALL_DAYS + 3)["dates"]
@@ -330,15 +337,19 @@ class Drill:
         equal &= loaded + late <= stored <= loaded + late + 20 * len(writers)
         for text, day in days.items():
             self.say(f"{text} {day}")
+        differences = self.cluster.differences() if self.cluster is not None else []
+        for table in differences:
+            self.say(f"not every node has the same: {table}")
         return {
             "rows": self.rows, "rate": self.rate, "kills": self.kills, "equal": equal,
             "reader_holes": sum(line["hole"] for line in reads), **calm,
             "late_rows": late, "reads": len(reads), "longest_read_ms": max(line["ms"] for line in reads),
-            "missed": self.missed, "total_seconds": round(time.monotonic() - self.began, 1),
+            "missed": self.missed, "node_differences": len(differences),
+            "total_seconds": round(time.monotonic() - self.began, 1),
         }  # fmt: skip
 
     def end(self, *, keep: bool) -> None:
-        self.server.stop()
+        (self.cluster or self.server).stop()
         self.redis.stop()
         if keep:
             self.say(f"kept: {self.folder}")
@@ -368,7 +379,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=wire.options.between(0, 2**31 - 1), default=random.SystemRandom().randrange(10**6)
     )
-    parser.add_argument("--database", choices=("mariadb", "postgresql"), default="mariadb")
+    parser.add_argument("--database", choices=("mariadb", "postgresql", "galera"), default="mariadb")
     given = parser.parse_args(arguments)
     drill = Drill(
         temporary_folder("rollover"), rows=given.rows, rate=given.rate, seed=given.seed, database=given.database
@@ -376,7 +387,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = True
     try:
         result = drill.run()
-        failed = not (result["equal"] and not result["reader_holes"] and result["kills"] >= len(POINTS))
+        failed = not (
+            result["equal"]
+            and not result["reader_holes"]
+            and not result["node_differences"]
+            and result["kills"] >= len(POINTS)
+        )
     finally:
         drill.end(keep=failed)
     print(json.dumps(result), flush=True)

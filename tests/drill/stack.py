@@ -17,6 +17,7 @@ from tests.drill import faults
 from tests.drill.programs import ROOT, STEP_S, Programs, end_of
 from tests.frozen import freeze, thaw
 from tests.servers import MariaDB, PostgreSQL, Redis, Server, free_port
+from tests.servers.galera import Cluster
 
 QUEUES = "raw_market_data,processed-data,feed-recovery,chart-data,statistics-data,maintenance"
 PAUSE_S = 3.0
@@ -42,8 +43,11 @@ class Stack(Programs):
 
     def __init__(self, folder: Path, database: str = "mariadb") -> None:
         super().__init__(folder)
+        self.cluster = Cluster(folder / "galera", buffer_pool_mib=256) if database == "galera" else None
         self.database: MariaDB | PostgreSQL = (
-            PostgreSQL(folder / "postgresql", shared_buffers_mib=256)
+            self.cluster.nodes[0]  # that is written to, and killed
+            if self.cluster is not None
+            else PostgreSQL(folder / "postgresql", shared_buffers_mib=256)
             if database == "postgresql"
             else MariaDB(folder / "mariadb", buffer_pool_mib=256)
         )
@@ -69,6 +73,7 @@ class Stack(Programs):
             "DJANGO_SETTINGS_MODULE": "marketdata.settings",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
+            **({} if self.cluster is None else {"CACHE_ENGINE": "InnoDB"}),
         }
 
     @property
@@ -80,7 +85,7 @@ class Stack(Programs):
 
     def start_servers(self) -> None:
         """The database with its tables, and Redis."""
-        self.database.start()
+        (self.cluster or self.database).start()
         self.redis.start()
         self.migrate()
 
@@ -170,7 +175,7 @@ class Stack(Programs):
         for program in self.programs.values():
             self._cut(program)
         self.redis.stop()
-        self.database.stop()
+        (self.cluster or self.database).stop()
         limit = time.monotonic() + 3.0
         while (left := supervisor.processes_of(self.folder)) and time.monotonic() < limit:
             time.sleep(STEP_S)
@@ -181,5 +186,6 @@ class Stack(Programs):
 
     def tails(self, lines: int = 40) -> str:
         """The ends of all logs."""
-        logs = [*sorted((self.folder / "log").glob("*.log")), self.database.log, self.redis.log]
+        databases = [self.database] if self.cluster is None else self.cluster.nodes
+        logs = [*sorted((self.folder / "log").glob("*.log")), *(one.log for one in databases), self.redis.log]
         return "\n".join(line for log in logs if log.exists() for line in [f"--- {log.name}", *end_of(log, lines)])

@@ -305,3 +305,13 @@ def test_an_address_is_given_to_a_node_that_takes_writes_and_to_no_other(empty: 
 
     with node.stalled():
         assert may_be_written(node, tmp_path).startswith("no answer")
+
+
+def test_the_drills_see_a_row_that_one_node_has_alone(empty: Cluster):
+    before = empty.differences()
+    alone = f"USE {DATABASE}; SET SESSION wsrep_on = OFF;"
+    empty.nodes[1].sql(f"{alone} INSERT INTO django_content_type (app_label, model) VALUES ('nobody', 'knows');")
+    try:
+        assert (before, empty.differences()) == ([], [f"{DATABASE}.django_content_type"])
+    finally:
+        empty.nodes[1].sql(f"{alone} DELETE FROM django_content_type WHERE app_label = 'nobody';")

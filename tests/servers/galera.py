@@ -13,7 +13,7 @@ from typing import Self
 
 from tests.frozen import frozen
 from tests.servers import packages
-from tests.servers.mariadb import PASSWORD, SETTINGS, USER, MariaDB
+from tests.servers.mariadb import DATABASE, PASSWORD, SETTINGS, USER, MariaDB
 from tests.servers.network import Host
 from tests.servers.process import Started, free_port, temporary_folder
 from tests.waiting import until
@@ -67,6 +67,20 @@ class Node(MariaDB):
             return self.status("wsrep_ready") == "ON" and self.status("wsrep_local_state") == "4"
         except (RuntimeError, subprocess.TimeoutExpired):
             return False
+
+    @property
+    def name_of_it(self) -> str:
+        """As the cluster calls it."""
+        return f"node{self.place + 1}"
+
+    def checksums(self) -> dict[str, str]:
+        """By table: what is in it, once all that was committed on any node is here."""
+        named = self.sql(
+            f"SELECT CONCAT('`', TABLE_NAME, '`') FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{DATABASE}'"
+            " AND TABLE_TYPE = 'BASE TABLE' AND ENGINE = 'InnoDB';"
+        ).split()
+        told = self.sql(f"USE {DATABASE}; SET wsrep_sync_wait = 1; CHECKSUM TABLE {', '.join(sorted(named))};")
+        return dict(line.split("\t") for line in told.splitlines())
 
     @contextmanager
     def stalled(self) -> Iterator[None]:
@@ -133,7 +147,7 @@ class Node(MariaDB):
         ]  # fmt: skip
         command += [
             "--wsrep-on=ON", f"--wsrep-provider={library}", f"--wsrep-cluster-name={NAME}",
-            f"--wsrep-cluster-address=gcomm://{','.join(self.members)}", f"--wsrep-node-name=node{self.place + 1}",
+            f"--wsrep-cluster-address=gcomm://{','.join(self.members)}", f"--wsrep-node-name={self.name_of_it}",
             "--wsrep-sst-method=mariabackup", "--wsrep-sst-auth=root:", f"--wsrep-node-address={self.host}",
             f"--wsrep-node-incoming-address={self.address}",
             f"--wsrep-sst-receive-address={self.host}:{self._snapshot_port}",
@@ -208,6 +222,16 @@ class Cluster(Started):
         first.new_cluster = False
         until(lambda: all(node.synced for node in self.nodes), seconds=60, what="the cluster is whole")
         return self
+
+    def differences(self) -> list[str]:
+        """The tables that not every node has with the same rows, and the nodes that do not serve; reads all of them."""
+        away = [node.name_of_it for node in self.nodes if not node.synced]
+        if away:
+            return away
+        first, *others = (node.checksums() for node in self.nodes)
+        return sorted(
+            {table for one in others for table in first.keys() | one.keys() if first.get(table) != one.get(table)}
+        )
 
     def stop(self) -> None:
         for node in reversed(self.nodes):

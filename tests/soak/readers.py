@@ -42,8 +42,6 @@ PATHS = (
     "/quality",
     "/texts.js",
 )
-LAST_THERE = "/v2/stats/market?feed=sim"
-"""What answers once everything has done its work for the first time."""
 _CHANNELS = (
     {"trades": ["*"]},
     {"bars": ["*"], "updatedBars": ["*"], "dailyBars": ["S00001"], "quotes": ["*"]},
@@ -80,19 +78,19 @@ class Readers:
             thread.join(WAIT_S)
 
     def until_ready(self) -> None:
-        """Wait for what comes last after a start."""
+        """Wait until everything has done its work for the first time: symbols traded, statistics are there."""
+        for path in PATHS:
+            until(lambda asked=path: self._answers(asked), seconds=600, what=path, every=1.0)  # type: ignore[misc]
 
-        def answers() -> bool:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
-            try:
-                connection.request("GET", LAST_THERE, headers=self.headers)
-                return connection.getresponse().status == 200
-            except OSError:  # a busy machine: it is told before it listens
-                return False
-            finally:
-                connection.close()
-
-        until(answers, seconds=600, what=LAST_THERE, every=1.0)
+    def _answers(self, path: str) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
+        try:
+            connection.request("GET", path, headers=self.headers)
+            return connection.getresponse().status == 200
+        except OSError:  # a busy machine: it is told before it listens
+            return False
+        finally:
+            connection.close()
 
     def _ask(self) -> None:
         kept = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)

@@ -15,6 +15,7 @@ from typing import Any
 import redis
 
 from marketdata.launcher import supervisor
+from marketdata.realtime import feed
 from tests.servers import MariaDB, PostgreSQL, Redis, free_port
 from tests.servers.process import spawn
 from tests.soak.samples import MIB
@@ -121,6 +122,7 @@ class Stack:
 
     def _begin(self) -> None:
         self.redis.start()
+        self._fill_notes()
         if self.database is not None:
             self.database.start()
         if isinstance(self.database, MariaDB):
@@ -167,6 +169,13 @@ class Stack:
             [*command, "--spool-mib", str(SPOOL_MIB)],
             environment=environment, log=self.folder / "market.log", cwd=ROOT,
         )  # fmt: skip
+
+    def _fill_notes(self) -> None:
+        """As many notes of announced batches as are kept after some days, of batches that nobody asks for."""
+        with redis.Redis.from_url(self.redis.url) as client:
+            for first in range(1, feed.KEEP_ANNOUNCED + 1, 10_000):
+                notes = {feed.batch_note(-number, 1 << 31): number for number in range(first, first + 10_000)}
+                client.zadd(feed.ANNOUNCED, notes)
 
     def _tells_how_to_ask(self) -> bool:
         """It prints a request that it answers, with its headers."""
