@@ -18,6 +18,7 @@ from marketdata.launcher import supervisor
 from marketdata.realtime import feed
 from tests.servers import MariaDB, PostgreSQL, Redis, free_port
 from tests.servers.process import spawn
+from tests.soak import report
 from tests.soak.samples import MIB
 from tests.waiting import until
 
@@ -38,6 +39,7 @@ _CONNECTIONS = {
     "mysql": "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'naru'",
     "postgresql": "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()",
 }
+_ALLOCATED = "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'Memory_used'"
 _STORED = "SELECT COALESCE(SUM(stored), 0) FROM ingest_batch"
 
 
@@ -83,7 +85,8 @@ class Stack:
         return {**ours, "redis": self.redis.pid, **terminal}
 
     def numbers(self) -> dict[str, float]:
-        """Memory and clients of Redis (MiB and a number), and connections to the database."""
+        """Memory and clients of Redis (MiB and a number), connections to the database, and of MariaDB what it has
+        allocated."""
         from django.db import connection
 
         if self._client is None:
@@ -96,6 +99,8 @@ class Stack:
         }
         if connection.vendor in _CONNECTIONS:
             found["database_connections"] = float(self._asked(_CONNECTIONS[connection.vendor]))
+        if connection.vendor == "mysql":
+            found[report.ALLOCATED] = self._asked(_ALLOCATED) / MIB
         return found
 
     def stored(self) -> int:

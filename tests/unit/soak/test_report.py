@@ -49,17 +49,32 @@ def test_a_child_that_is_replaced_hides_no_leak():
     assert found[0].replaced == 1
 
 
-def test_whatever_grows_is_named():
-    watch = watched("web", seen(2.5), [life("web", seen(2.5))])
-    watch.numbers["database_connections"] = [(at, 10.0 if at < 3_000 else 40.0) for at, _ in seen(0)]
+def soaked(watch):
     calm = Calibration(30, 40, 0.1)
-
-    soak = report.Soak(
+    return report.Soak(
         machine="m", began="b", database="mariadb", minutes=60, warm_minutes=10, asked_per_s=50, rows=1, rows_per_s=1,
         requests=1, messages=1, connections=1, before=calm, after=calm,
         programs=report.growths(watch, warm_s=WARM, seconds=SECONDS), numbers=report.numbers(watch, warm_s=WARM),
         mib_by_minute=report.by_minute(watch),
     )  # fmt: skip
 
+
+def test_whatever_grows_is_named():
+    watch = watched("web", seen(2.5), [life("web", seen(2.5))])
+    watch.numbers["database_connections"] = [(at, 10.0 if at < 3_000 else 40.0) for at, _ in seen(0)]
+
+    soak = soaked(watch)
+
     assert soak.grows() == ["web: 2.50 MiB/h", "database_connections: 10 to 40"]
     assert len(soak.mib_by_minute["web"]) == 60
+
+
+def test_a_database_that_says_what_it_has_allocated_is_judged_by_that():
+    watch = watched("mariadb", seen(40.0), [life("mariadb", seen(40.0))])
+    assert soaked(watch).grows() == ["mariadb: 40.00 MiB/h"]
+
+    watch.numbers[report.ALLOCATED] = seen(0.2)
+    assert soaked(watch).grows() == []
+
+    watch.numbers[report.ALLOCATED] = seen(3.0)
+    assert soaked(watch).grows() == ["database_used_mib: 3.00 MiB/h"]
