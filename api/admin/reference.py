@@ -17,8 +17,18 @@ from api.admin.sheets import SheetAdmin
 from api.views.symbols import search
 from marketdata.models import Feed, FeedOwner, Market, Source, Symbol, SymbolChange
 from marketdata.reference import owners, sheets, watchlists
+from marketdata.types.tick_arrays import decimal_text
+from terminals import wire
 
 __all__ = ["site"]
+
+
+def _figure(value: int | None, scale: int) -> str:
+    """A scaled integer with its thousands apart."""
+    if value is None:
+        return "–"
+    whole, point, part = decimal_text(value, scale).partition(".")
+    return f"{int(whole):,}{point}{part}"
 
 
 class _Known(admin.AllValuesFieldListFilter):
@@ -40,15 +50,37 @@ class SymbolAdmin(SheetAdmin):
     search_fields = ("code", "name", "name_en")
     search_help_text = _("Search by code or name, or by the initial consonants of a name.")
     actions = ("activate", "deactivate", "change_together")
+    # As people write them, not as they are kept.
+    exclude = ("base_price", "lower_limit", "upper_limit", "previous_volume", "market_cap")
     # The master files' words, which the next one would bring back (marketdata/vendors/masters.py).
     readonly_fields = (
-        "created_at", "isin", "security_group", "base_price", "lower_limit", "upper_limit", "limits_on",
-        "previous_volume", "market_cap", "listed_on", "is_halted",
+        "created_at", "isin", "security_group", "shown_base_price", "shown_lower_limit", "shown_upper_limit",
+        "limits_on", "shown_previous_volume", "shown_market_cap", "listed_on", "is_halted",
         "is_administrative", "is_in_liquidation", "warning", "master", "mastered_at", "delisted_on",
     )  # fmt: skip
 
     def get_readonly_fields(self, request: HttpRequest, obj: Symbol | None = None) -> Any:
         return ("code", *self.readonly_fields) if obj else self.readonly_fields  # ticks are kept under the code
+
+    @admin.display(description=_("base price"))
+    def shown_base_price(self, symbol: Symbol) -> str:
+        return _figure(symbol.base_price, wire.PRICE_SCALE)
+
+    @admin.display(description=_("lower limit"))
+    def shown_lower_limit(self, symbol: Symbol) -> str:
+        return _figure(symbol.lower_limit, wire.PRICE_SCALE)
+
+    @admin.display(description=_("upper limit"))
+    def shown_upper_limit(self, symbol: Symbol) -> str:
+        return _figure(symbol.upper_limit, wire.PRICE_SCALE)
+
+    @admin.display(description=_("volume of the day before"))
+    def shown_previous_volume(self, symbol: Symbol) -> str:
+        return _figure(symbol.previous_volume, wire.SIZE_SCALE)
+
+    @admin.display(description=_("market value, KRW"))
+    def shown_market_cap(self, symbol: Symbol) -> str:
+        return _figure(symbol.market_cap, 0)
 
     def has_delete_permission(self, request: HttpRequest, obj: Symbol | None = None) -> bool:
         return False  # its ticks would stay behind, nameless; deactivate it

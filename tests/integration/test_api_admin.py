@@ -108,6 +108,24 @@ def test_the_ledger_can_be_read_and_not_be_changed(browser, serving):
     assert "<b>no</b>" not in letter
 
 
+def test_a_symbol_s_form_shows_figures_as_people_write_them(browser):
+    Symbol.objects.filter(code="005930").update(
+        base_price=price("71200.5"),
+        lower_limit=price("49900"),
+        previous_volume=size("12345678"),
+        market_cap=425_000_000,
+    )
+
+    browser.cookies["naru_language"] = "ko"
+
+    page = browser.get("/admin/marketdata/symbol/005930/change/").content.decode()
+
+    assert [text in page for text in ("71,200.5", "49,900", "12,345,678", "425,000,000")] == [True] * 4
+    assert "기준가" in page
+    assert "1e-8" not in page
+    assert "1e-6" not in page
+
+
 def test_what_is_stored_is_looked_at_by_symbol_feed_and_time_a_page_at_a_time(browser, monkeypatch):
     monkeypatch.setattr(stored, "PAGE", 2)
     books, events = wire.Books(), wire.Events()

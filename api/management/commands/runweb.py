@@ -18,6 +18,14 @@ from terminals import wire
 LEAST_CONNECTIONS = 50  # without a request under way, however few files may be open
 
 
+def share_of_files(connections: int, sockets: int) -> int:
+    """How many connections may be open without a request under way: as many as are asked for, or their share of the
+    files that the system allows for them and WebSockets together."""
+    wanted = connections + sockets
+    allowed = open_files.allow_most(wanted)
+    return connections if allowed >= wanted else max(connections * allowed // wanted, LEAST_CONNECTIONS)
+
+
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL; the first request does
     help = _("Serve REST, WebSocket, the admin and the page (docs/api/). SIGTERM closes the sockets and ends.")
@@ -38,16 +46,14 @@ class Command(BaseCommand):
             body_bytes=settings.WEB_MAX_BODY_BYTES,
         )
         sockets = settings.WS_MAX_CONNECTIONS + settings.WS_MAX_UNAUTHENTICATED
-        connections = limits.connections + sockets
-        missing = connections - open_files.allow_most(connections)
-        # Sockets keep their room as far as it goes: they are few, and people wait for what comes by them.
-        limits = replace(limits, connections=max(limits.connections - missing, LEAST_CONNECTIONS))
+        backlog = limits.connections + sockets
+        limits = replace(limits, connections=share_of_files(limits.connections, sockets))
         server = Server(
             application,
             limits=limits,
             is_shared=proxies.trusted,
             deflate=settings.WS_DEFLATE,
-            endpoints=endpoints(options["host"], options["port"], backlog=connections),
+            endpoints=endpoints(options["host"], options["port"], backlog=backlog),
             action_logger=AccessLogGenerator(sys.stdout),
             websocket_connect_timeout=5,
             server_name="naru",

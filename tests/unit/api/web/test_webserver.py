@@ -1,6 +1,7 @@
 """A request that does not come to its end is ended, one that is too large is not read, and who floods gives way."""
 
 import json
+import resource
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
+from api.management.commands import runweb
 from api.web.webserver import DRAIN_S, Channel, Limits, Request
+from marketdata.limits import open_files
 from marketdata.limits.unauthenticated import Unauthenticated
 
 LIMITS = Limits(body_bytes=1000, header_s=10, body_s=30, idle_s=60)
@@ -251,3 +254,18 @@ def test_a_proxy_holds_as_many_as_it_likes_below_the_limit_in_all(site):
     held = [site.connect("127.0.0.1")[1] for _ in range(4)]
 
     assert [transport.aborted for transport in held] == [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("files", "connections", "sockets", "room"),
+    [
+        (20_000, 1_000, 1_100, 1_000),
+        (1_024, 1_000, 1_100, (1_024 - open_files.OTHER_FILES) * 1_000 // 2_100),
+        (20_000, 100_000, 200_000, (20_000 - open_files.OTHER_FILES) // 3),
+        (200, 1_000, 1_100, runweb.LEAST_CONNECTIONS),
+    ],
+)
+def test_connections_and_sockets_share_the_files_that_the_system_allows(files, connections, sockets, room, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+
+    assert runweb.share_of_files(connections, sockets) == room
