@@ -16,7 +16,7 @@ from tests.servers.system import browser
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs/images"
 WIDTH, HEIGHT = 1440, 900
-SETTLED_MS = 8_000  # the page has asked for everything, and some trades came
+SETTLED_MS = 20_000  # the page has asked for everything, also on a busy machine, and some trades came
 PAGES = {
     "page": "/?i=sma:5,bbands:10,rsi:5",
     "market": "/market",

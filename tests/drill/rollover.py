@@ -24,6 +24,7 @@ from tests import servers
 from tests.servers import MariaDB, Redis
 from tests.servers.galera import Cluster
 from tests.servers.mariadb import DATABASE
+from tests.servers.process import keep as keep_folder
 from tests.servers.process import spawn, temporary_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,6 +121,7 @@ class Drill:
         return child.lines[-1]
 
     def run(self) -> dict[str, Any]:
+        self.say(f"below {self.folder}")
         (self.cluster or self.server).start()
         self.redis.start()
         self.environment = os.environ | {
@@ -352,7 +354,7 @@ class Drill:
         (self.cluster or self.server).stop()
         self.redis.stop()
         if keep:
-            self.say(f"kept: {self.folder}")
+            self.say(f"kept: {keep_folder(self.folder)}")
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -381,6 +383,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--database", choices=("mariadb", "postgresql", "galera"), default="mariadb")
     given = parser.parse_args(arguments)
+    print(f"seed {given.seed}", flush=True)
     drill = Drill(
         temporary_folder("rollover"), rows=given.rows, rate=given.rate, seed=given.seed, database=given.database
     )
