@@ -11,41 +11,46 @@ from tests.waiting import until
 STILL = "tTZX"  # stopped, or over (proc(5), the states in `stat`)
 
 
-def tree(pid: int) -> list[int]:
-    """A process and all that it started and what those started, as far as they run."""
-    found, ahead = [], [pid]
-    while ahead:
-        found.append(ahead.pop())
-        for children in Path("/proc", str(found[-1]), "task").glob("*/children"):
-            with suppress(OSError):
-                ahead += [int(word) for word in children.read_text(encoding="ascii").split()]
-    return found
+def freeze(pid: int) -> None:
+    """SIGSTOP, and wait until all its threads stand still. The signal wakes one thread, which tells the others; until a
+    busy machine lets it run they go on, and a server answers what it was asked after it had been "stopped"."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        until(lambda: _stands_still(pid), seconds=60, what=f"process {pid} stands still", every=0.002)
+    except BaseException:
+        thaw(pid)
+        raise
 
 
-def freeze(*pids: int) -> None:
-    """SIGSTOP, and wait until all their threads stand still. The signal wakes one thread, which tells the others; until
-    a busy machine lets it run they go on, and a server answers what it was asked after it had been "stopped"."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    until(lambda: all(_stands_still(pid) for pid in pids), seconds=60, what="processes that stand still", every=0.002)
-
-
-def thaw(*pids: int) -> None:
-    """Let them go on, those first that were frozen last."""
-    for pid in reversed(pids):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+def thaw(pid: int) -> None:
+    """Let it go on, if it still is there."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """Inside, a process and its children do nothing, and the host goes on taking connections for them."""
-    pids = tree(pid)
-    freeze(*pids)
+    """Inside, a process and all that it started do nothing, and the host goes on taking connections for them."""
+    stopped, ahead = list[int](), [pid]
     try:
+        while ahead:
+            one = ahead.pop()
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                freeze(one)  # before its children are read: it starts no more of them
+                stopped.append(one)
+                ahead += _children(one)
         yield
     finally:
-        thaw(*pids)
+        for one in reversed(stopped):
+            thaw(one)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for children in Path("/proc", str(pid), "task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(word) for word in children.read_text(encoding="ascii").split()]
+    return found
 
 
 def _stands_still(pid: int) -> bool:

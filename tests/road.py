@@ -5,8 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -136,12 +137,18 @@ class Road:
         return until(asked, seconds=seconds, what=what)
 
     def meanwhile(self, ask: Callable[[], T]) -> T:
-        """What it answers, however long that takes, while the road's terminals say that they live. It runs in a thread
-        of its own."""
-        with ThreadPoolExecutor(1) as thread:
-            asking = thread.submit(ask)
-            self.until(asking.done, seconds=300, what="an answer")
-            return asking.result()
+        """What it answers within 300 s, in a thread of its own, while the road's terminals say that they live."""
+        asking: Future[T] = Future()
+
+        def answer() -> None:
+            try:
+                asking.set_result(ask())
+            except BaseException as error:  # noqa: BLE001 - it is raised where it was asked
+                asking.set_exception(error)
+
+        threading.Thread(target=answer, daemon=True).start()
+        self.until(asking.done, seconds=300, what="an answer")
+        return asking.result()
 
     # --- metrics ----------------------------------------------------------------------------------------------------
 

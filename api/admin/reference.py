@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
@@ -25,10 +26,7 @@ __all__ = ["site"]
 
 def _figure(value: int | None, scale: int) -> str:
     """A scaled integer with its thousands apart."""
-    if value is None:
-        return "–"
-    whole, point, part = decimal_text(value, scale).partition(".")
-    return f"{int(whole):,}{point}{part}"
+    return "–" if value is None else f"{Decimal(decimal_text(value, scale)):,f}"
 
 
 class _Known(admin.AllValuesFieldListFilter):

@@ -104,10 +104,14 @@ def _all(given: argparse.Namespace) -> int:
                 if status := processes.run_apart([*turn, *more]):
                     return status
                 found.append(msgspec.json.decode(into.read_bytes(), type=latency.Latency))
+                if bool(more) != (collector.spans > came):
+                    raise RuntimeError(
+                        f"{collector.spans - came} spans came of a stack that was to make some: {bool(more)}"
+                    )
                 if more:
                     spans.append((collector.spans - came) / found[-1].sent)
-                elif collector.spans != came:
-                    raise RuntimeError("spans came of a stack that was to make none")
+    after = calibration.measure()
+    print(f"\ncalibration {after.ms:.0f} ms, load {after.load:.1f}", flush=True)
     told = {
         "ticks_per_s": latency.RATE,
         "rows_of_a_batch": latency.BATCH_ROWS,

@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kills=given.kills,
         seed=seed,
         rate=given.rate,
-        most_s=given.seconds or MOST_S * (3 if given.database == "galera" else 1),
+        most_s=MOST_S * (3 if given.database == "galera" else 1) if given.seconds is None else given.seconds,
         database=given.database,
     )
     try:

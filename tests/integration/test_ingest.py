@@ -24,7 +24,7 @@ from marketdata.models import Client, DeadLetter, IngestBatch, IngestBatchDay, M
 from marketdata.storage import storage
 from terminals import wire
 from tests.fakes import FakeTerminal
-from tests.frozen import freeze, thaw, tree
+from tests.frozen import frozen
 from tests.integration.test_lost_connections import takes_while_busy
 from tests.market import NINE_US
 from tests.road import ROOT, Road, secret_of
@@ -98,15 +98,12 @@ def test_a_server_told_to_end_waits_for_what_the_workers_still_have(road):
     road.worker()
     terminal = road.terminal("feeder")
     terminal.login()
-    worker = road.processes["worker"].pid
-    pids = tree(worker)
-    freeze(*pids)
-    send(terminal, 1, 3)
-    road.until(lambda: road.metric("naru_received_batches_total") == 3, seconds=60, what="three batches received")
+    with frozen(road.processes["worker"].pid):
+        send(terminal, 1, 3)
+        road.until(lambda: road.metric("naru_received_batches_total") == 3, seconds=60, what="three batches received")
 
-    road.processes["ingest"].terminate()
-    road.until(lambda: "draining" in road.tail("ingest"), seconds=60, what="the server drains")
-    thaw(*pids)
+        road.processes["ingest"].terminate()
+        road.until(lambda: "draining" in road.tail("ingest"), seconds=60, what="the server drains")
 
     last = heard_by_the_end(terminal)[-1]
     assert isinstance(last, wire.GoAway)
@@ -141,11 +138,10 @@ def test_a_message_that_died_with_its_worker_is_driven_again(road):
     terminal = road.terminal("feeder")
     terminal.login()
     # A stopped process still takes the message that Redis hands to its open connection, and takes it to its grave.
-    freeze(*tree(road.processes["worker"].pid))
-    send(terminal, 1, 3)
-    road.until(lambda: road.metric("naru_received_batches_total") == 3, seconds=60, what="three batches received")
-
-    road.kill("worker")
+    with frozen(road.processes["worker"].pid):
+        send(terminal, 1, 3)
+        road.until(lambda: road.metric("naru_received_batches_total") == 3, seconds=60, what="three batches received")
+        road.kill("worker")
     road.worker()
 
     terminal.until_committed(3)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.waiting import until
 
 GALERA_SETTINGS = SETTINGS.with_name("galera.cnf")
 NAME = "naru"
+TURNS = 5
 CHECK_USER = "naru_check"
 PORT, MEMBERS_PORT = 3306, 4567  # of nodes with hosts of their own
 PATIENCE = "evs.suspect_timeout=PT20S;evs.inactive_timeout=PT40S;evs.install_timeout=PT40S"
@@ -69,18 +71,18 @@ class Node(MariaDB):
             return False
 
     @property
-    def name_of_it(self) -> str:
+    def node_name(self) -> str:
         """As the cluster calls it."""
         return f"node{self.place + 1}"
 
     def checksums(self) -> dict[str, str]:
-        """By table: what is in it, once all that was committed on any node is here."""
+        """By table, of what is in it."""
         named = self.sql(
-            f"SELECT CONCAT('`', TABLE_NAME, '`') FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{DATABASE}'"
-            " AND TABLE_TYPE = 'BASE TABLE' AND ENGINE = 'InnoDB';"
+            f"SET wsrep_sync_wait = 1; SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA ="
+            f" '{DATABASE}' AND TABLE_TYPE = 'BASE TABLE' AND ENGINE = 'InnoDB';"
         ).split()
-        told = self.sql(f"USE {DATABASE}; SET wsrep_sync_wait = 1; CHECKSUM TABLE {', '.join(sorted(named))};")
-        return dict(line.split("\t") for line in told.splitlines())
+        told = (self.sql(f"CHECKSUM TABLE `{DATABASE}`.`{table}`;").strip().split("\t") for table in sorted(named))
+        return {str(table): str(checksum) for table, checksum in told}
 
     @contextmanager
     def stalled(self) -> Iterator[None]:
@@ -147,7 +149,7 @@ class Node(MariaDB):
         ]  # fmt: skip
         command += [
             "--wsrep-on=ON", f"--wsrep-provider={library}", f"--wsrep-cluster-name={NAME}",
-            f"--wsrep-cluster-address=gcomm://{','.join(self.members)}", f"--wsrep-node-name={self.name_of_it}",
+            f"--wsrep-cluster-address=gcomm://{','.join(self.members)}", f"--wsrep-node-name={self.node_name}",
             "--wsrep-sst-method=mariabackup", "--wsrep-sst-auth=root:", f"--wsrep-node-address={self.host}",
             f"--wsrep-node-incoming-address={self.address}",
             f"--wsrep-sst-receive-address={self.host}:{self._snapshot_port}",
@@ -225,13 +227,16 @@ class Cluster(Started):
 
     def differences(self) -> list[str]:
         """The tables that not every node has with the same rows, and the nodes that do not serve; reads all of them."""
-        away = [node.name_of_it for node in self.nodes if not node.synced]
-        if away:
+        if away := [node.node_name for node in self.nodes if not node.synced]:
             return away
-        first, *others = (node.checksums() for node in self.nodes)
-        return sorted(
-            {table for one in others for table in first.keys() | one.keys() if first.get(table) != one.get(table)}
-        )
+        found: set[str] = set()
+        for _ in range(TURNS):  # a node may still be applying what another one has
+            first, *others = (node.checksums() for node in self.nodes)
+            found = {t for one in others for t in first.keys() | one.keys() if first.get(t) != one.get(t)}
+            if not found:
+                break
+            time.sleep(1.0)
+        return sorted(found)
 
     def stop(self) -> None:
         for node in reversed(self.nodes):

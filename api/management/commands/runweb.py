@@ -19,11 +19,12 @@ LEAST_CONNECTIONS = 50  # without a request under way, however few files may be 
 
 
 def share_of_files(connections: int, sockets: int) -> int:
-    """How many connections may be open without a request under way: as many as are asked for, or their share of the
-    files that the system allows for them and WebSockets together."""
+    """How many connections may be open without a request under way: as many as are asked for, or what WebSockets leave
+    of the files that the system allows. If they would leave nearly none, more sockets are allowed than there can be:
+    then it is a share by what both ask for."""
     wanted = connections + sockets
-    allowed = open_files.allow_most(wanted)
-    return connections if allowed >= wanted else max(connections * allowed // wanted, LEAST_CONNECTIONS)
+    left = open_files.allow_most(wanted) - sockets
+    return left if left >= LEAST_CONNECTIONS else max(connections * (left + sockets) // wanted, LEAST_CONNECTIONS)
 
 
 class Command(BaseCommand):

@@ -78,3 +78,7 @@ def test_a_database_that_says_what_it_has_allocated_is_judged_by_that():
 
     watch.numbers[report.ALLOCATED] = seen(3.0)
     assert soaked(watch).grows() == ["database_used_mib: 3.00 MiB/h"]
+
+    watch = watched("mariadb", seen(70.0), [life("mariadb", seen(70.0))])
+    watch.numbers[report.ALLOCATED] = seen(0.2)
+    assert soaked(watch).grows() == ["mariadb: 70.00 MiB/h"]

@@ -260,6 +260,7 @@ def test_a_proxy_holds_as_many_as_it_likes_below_the_limit_in_all(site):
     ("files", "connections", "sockets", "room"),
     [
         (20_000, 1_000, 1_100, 1_000),
+        (1_024, 1_000, 300, 1_024 - open_files.OTHER_FILES - 300),
         (1_024, 1_000, 1_100, (1_024 - open_files.OTHER_FILES) * 1_000 // 2_100),
         (20_000, 100_000, 200_000, (20_000 - open_files.OTHER_FILES) // 3),
         (200, 1_000, 1_100, runweb.LEAST_CONNECTIONS),
