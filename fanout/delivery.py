@@ -8,6 +8,7 @@ librdkafka sends again by itself for as long as it takes, in order; what waits f
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 MOST_MESSAGES, MOST_KIB = 20_000, 32_768
 POLL_S = 0.5
 ASK_S = 5.0
+QUICK_S = 1.0
 CLOSE_S = 5.0
 _OURS: dict[str, Any] = {
     "enable.idempotence": True,
@@ -82,7 +84,8 @@ class Delivery:
         self._waiting = 0
         self._failed = ""
         self.trouble = ""
-        """What the client said last since something was delivered."""
+        """What the client said last since something was delivered, or the broker answered."""
+        self._asked_at = time.monotonic()
         self._headers: dict[str, list[tuple[str, str | bytes | None]]] = {
             topic: [("schema", f"{topic}/{VERSION}"), ("format", form), ("fence", str(fence))] for topic in TOPICS
         }
@@ -141,8 +144,19 @@ class Delivery:
         self._producer.flush(CLOSE_S)
 
     def idle(self) -> None:
-        """Hear what the client has to say."""
+        """Hear what the client has to say. While nothing waits for a broker that was away, it is asked now and then
+        whether it is back: by itself the client would find out with the next message."""
         self._producer.poll(0)
+        if not self.trouble or self._waiting or time.monotonic() - self._asked_at < ASK_S:
+            return
+        try:
+            self._producer.list_topics(self.prefix + TOPICS[0], timeout=QUICK_S)
+        except KafkaException:
+            return
+        finally:
+            self._asked_at = time.monotonic()
+        log.info("broker answers again")
+        self.trouble = ""
 
     def _poll(self, seconds: float) -> None:
         before = self._waiting

@@ -23,6 +23,18 @@ class Position:
     statistics_order: int = 0
     newest_us: int = 0
     published_us: int = 0
+    delivered_us: int = 0
+    trouble: str = ""
+    trouble_us: int = 0
+
+    def hear(self, trouble: str, now_us: int) -> None:
+        """What the client of the broker says is wrong now; since when it is, stays as long as anything is."""
+        self.trouble = trouble[:200]
+        self.trouble_us = (self.trouble_us or now_us) if trouble else 0
+
+    def away_s(self, now_us: int) -> float:
+        """How long the broker has been away."""
+        return max(now_us - self.trouble_us, 0) / 1e6 if self.trouble_us else 0.0
 
     @property
     def lag_s(self) -> float:
@@ -51,12 +63,13 @@ def save(position: Position, fence: int, *, seen_us: int) -> None:
     """Note where a feed is; LeaseLost if the row is somebody else's by now."""
     values = asdict(position)
     del values["feed"]
-    _update(position.feed, fence, **values, seen_us=seen_us, trouble="")
+    _update(position.feed, fence, **values, seen_us=seen_us)
 
 
-def note(position: Position, fence: int, *, seen_us: int, trouble: str) -> None:
+def note(position: Position, fence: int, *, seen_us: int) -> None:
     """Note how much waits and for what, without moving it; LeaseLost as above."""
-    _update(position.feed, fence, newest_us=position.newest_us, seen_us=seen_us, trouble=trouble[:200])
+    told = {name: getattr(position, name) for name in ("newest_us", "trouble", "trouble_us")}
+    _update(position.feed, fence, **told, seen_us=seen_us)
 
 
 def _update(feed: str, fence: int, **values: Any) -> None:

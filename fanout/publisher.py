@@ -74,9 +74,10 @@ class Publisher:
         self._courses[position.feed] = course
         return course
 
-    def _look(self) -> None:
-        """Feeds that came into being. The very first begin with what the feed still holds; one that comes later with
-        the first that was committed to it since anybody looked."""
+    def look(self) -> None:
+        """Look for feeds that came into being. The very first begin with what the feed still holds; one that comes
+        later with the first that was committed to it since anybody looked."""
+        self._looked_at = time.monotonic()
         is_first = not self._courses
         since_us = min((course.position.committed_us for course in self._courses.values()), default=0)
         for name in Feed.objects.order_by("name").values_list("name", flat=True):
@@ -101,8 +102,7 @@ class Publisher:
         """Publish what is next of each feed, or wait a moment where there is nothing."""
         now = time.monotonic()
         if now - self._looked_at >= LOOK_S:
-            self._look()
-            self._looked_at = now
+            self.look()
         if now - self._checked_at >= LOOK_S:
             self._lease.check()
             self._checked_at = now
@@ -157,7 +157,7 @@ class Publisher:
             reached, newest_us = entry.last, max(newest_us, entry.committed_us)
         if reached != position.offset:
             self._delivery.settle()
-            position.offset, position.published_us = reached, newest_us
+            position.offset, position.published_us, position.delivered_us = reached, newest_us, now_us()
             position.committed_us = min(newest_us, self._pending.get(position.feed, newest_us))
 
     def _publish(self, course: Course, page: Page) -> None:
@@ -192,6 +192,7 @@ class Publisher:
             self._publish(course, Page(ticks, "", 0, 0))
         if place is not None:
             self._delivery.settle()
+            position.delivered_us = now_us() if parts else position.delivered_us
             refill.place = place
             position.committed_us = position.published_us = max(position.published_us, place.committed_us)
             return
@@ -242,8 +243,8 @@ class Publisher:
         """Note where the feeds are: all that is before it was delivered, closed candles among it."""
         for course in self._courses.values():
             course.position.minute_us = course.waiting_from_us()
+            self._hear(course.position)
             positions.save(course.position, self._lease.fence, seen_us=now_us())
-            metrics.FANOUT_LAG.labels(course.position.feed).set(course.position.lag_s)
         self._saved_at = time.monotonic()
 
     def note_waiting(self) -> None:
@@ -256,8 +257,13 @@ class Publisher:
         for name, course in self._courses.items():
             position = course.position
             position.newest_us = max(position.published_us, newest[name].committed_us if name in newest else 0)
-            positions.note(position, self._lease.fence, seen_us=now_us(), trouble=self._delivery.trouble)
-            metrics.FANOUT_LAG.labels(name).set(position.lag_s)
+            self._hear(position)
+            positions.note(position, self._lease.fence, seen_us=now_us())
+
+    def _hear(self, position: Position) -> None:
+        position.hear(self._delivery.trouble, now_us())
+        metrics.FANOUT_LAG.labels(position.feed).set(position.lag_s)
+        metrics.FANOUT_AWAY.set(position.away_s(now_us()))
 
 
 def now_us() -> int:

@@ -88,6 +88,7 @@ def _publish(lease: Lease, extra: dict[str, str], stopped: threading.Event) -> N
     try:
         with redis_clients.client(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=3) as connection:
             publisher = Publisher(connection, out, lease, form=settings.KAFKA_FORMAT)
+            publisher.look()  # before the broker is needed, so that one that is away from the first is told of
             out.make_topics(partitions=settings.KAFKA_PARTITIONS, replication=settings.KAFKA_REPLICATION)
             while not stopped.is_set():
                 liveness.renew(settings.ALIVE_FILE)

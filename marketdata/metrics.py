@@ -150,6 +150,10 @@ FANOUT_LAG = Gauge(
     "naru_fanout_lag_seconds", "From the newest commit published to another broker to the newest of the feed",
     ["feed"], multiprocess_mode="mostrecent",
 )  # fmt: skip
+FANOUT_AWAY = Gauge(
+    "naru_fanout_broker_away_seconds", "How long another broker has been away; 0 while it is there",
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
 FANOUT_REFILLS = Counter("naru_fanout_refills_total", "Times the database was read for what the feed had no more")
 FANOUT_FAILURES = Counter("naru_fanout_failures_total", "Times publishing was begun anew, by what failed", ["reason"])
 

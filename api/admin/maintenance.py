@@ -10,8 +10,16 @@ from django.utils.translation import gettext_lazy as _
 
 from api.admin.asking import AskingPages
 from api.admin.sheets import SheetAdmin
-from api.admin.site import ReadOnly
-from marketdata.models import Alarm, BackupRun, CalendarOverride, DroppedDay, JobLease, RolloverRun
+from api.admin.site import ReadOnly, moment
+from marketdata.models import (
+    Alarm,
+    BackupRun,
+    CalendarOverride,
+    DroppedDay,
+    FanoutPosition,
+    JobLease,
+    RolloverRun,
+)
 from marketdata.reference import sheets
 
 
@@ -83,3 +91,32 @@ class AlarmAdmin(ReadOnly):
 class JobLeaseAdmin(ReadOnly):
     list_display = ("job", "owner", "fence")
     fields = ("job", "owner", "fence", "until_us")
+
+
+@admin.register(FanoutPosition)
+class FanoutPositionAdmin(ReadOnly):
+    list_display = ("feed", "behind", "published", "delivered", "seen", "away_since", "trouble")
+    fields = (
+        "feed", "behind", "published", "delivered", "seen", "away_since", "trouble", "epoch", "offset", "fence",
+    )  # fmt: skip
+    readonly_fields = ("behind", "published", "delivered", "seen", "away_since")
+
+    @admin.display(description=_("behind the feed, seconds"))
+    def behind(self, position: FanoutPosition) -> str:
+        return f"{position.behind_s:.3f}"
+
+    @admin.display(description=_("newest commit published"))
+    def published(self, position: FanoutPosition) -> str:
+        return moment(position.published_us or None)
+
+    @admin.display(description=_("last delivery"))
+    def delivered(self, position: FanoutPosition) -> str:
+        return moment(position.delivered_us or None)
+
+    @admin.display(description=_("last looked at"))
+    def seen(self, position: FanoutPosition) -> str:
+        return moment(position.seen_us or None)
+
+    @admin.display(description=_("broker away since"))
+    def away_since(self, position: FanoutPosition) -> str:
+        return moment(position.trouble_us or None)

@@ -42,7 +42,8 @@ SECTIONS = (
     )),
     Section("upkeep", _("Upkeep"), (
         "marketdata.Alarm", "marketdata.RolloverRun", "marketdata.BackupRun", "marketdata.DroppedDay",
-        "marketdata.VendorRun", "marketdata.JobLease", "marketdata.AuditEntry", "admin.LogEntry",
+        "marketdata.VendorRun", "marketdata.FanoutPosition", "marketdata.JobLease", "marketdata.AuditEntry",
+        "admin.LogEntry",
     )),
     Section("alerts", _("Alerts"), (
         "marketdata.AlertRule", "marketdata.Alert", "marketdata.AlertTarget", "marketdata.AlertDelivery",

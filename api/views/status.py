@@ -122,7 +122,8 @@ def _sources(now_us: int) -> list[dict[str, Any]]:
 
 def _fanout(now_us: int) -> dict[str, Any] | None:
     """How far the topics of another broker are behind, by feed; None without one (EVENT_BUS). `silent_s` is how long
-    ago the publisher last looked at any feed, and what it noted is no newer than that."""
+    ago the publisher last looked at any feed, and what it noted is no newer than that: also since when the broker is
+    away."""
     if settings.EVENT_BUS == "none":
         return None
     positions = sorted(FanoutPosition.objects.all(), key=lambda one: (-one.behind_s, one.feed))
@@ -130,17 +131,28 @@ def _fanout(now_us: int) -> dict[str, Any] | None:
     return {
         "behind_s": round(positions[0].behind_s, 3) if positions else None,
         "silent_s": round(max(now_us - seen_us, 0) / 1e6, 3) if seen_us else None,
+        "publishes": now_us - seen_us <= settings.KAFKA_ALARM_S * 1e6,
+        "delivered": _moment(max((one.delivered_us for one in positions), default=0)),
+        "away_since": _moment(min((one.trouble_us for one in positions if one.trouble_us), default=0)),
         "feeds": [
             {
                 "feed": one.feed,
                 "behind_s": round(one.behind_s, 3),
-                "published": jsontext.time(one.published_us) if one.published_us else None,
-                "seen": jsontext.time(one.seen_us) if one.seen_us else None,
+                "late": one.behind_s > settings.KAFKA_ALARM_S,
+                # Where it goes on in the feed; None while the database is read.
+                "o": one.offset if one.epoch else None,
+                "published": _moment(one.published_us),
+                "delivered": _moment(one.delivered_us),
+                "seen": _moment(one.seen_us),
                 "trouble": one.trouble,
             }
             for one in positions[:FANOUT_FEEDS]
         ],
     }
+
+
+def _moment(time_us: int) -> str | None:
+    return jsontext.time(time_us) if time_us else None
 
 
 def _upkeep() -> dict[str, Any]:

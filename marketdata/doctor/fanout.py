@@ -23,7 +23,9 @@ def fanout(now_us: int | None = None) -> Iterator[Finding]:
     now_us = time.time_ns() // 1000 if now_us is None else now_us
     silent_s = (now_us - max((one.seen_us for one in positions), default=0)) / 1e6
     behind_s = max((one.behind_s for one in positions), default=0.0)
-    trouble = next((one.trouble for one in positions if one.trouble), "")
+    troubles = [(one.trouble_us or one.seen_us, one.trouble) for one in positions if one.trouble]
+    since_us, trouble = min(troubles, default=(now_us, ""))
+    away_s = max(now_us - since_us, 0) / 1e6
     wanted = format_lazy(_("within {seconds:.0f} s of the feed"), seconds=settings.KAFKA_ALARM_S)
     if not positions or silent_s > settings.KAFKA_ALARM_S:
         yield Finding(
@@ -32,8 +34,13 @@ def fanout(now_us: int | None = None) -> Iterator[Finding]:
         )  # fmt: skip
         return
     value = format_lazy(_("{seconds:.0f} s behind"), seconds=behind_s)
+    if trouble:
+        value = format_lazy(
+            _("{seconds:.0f} s behind ({trouble}), the broker away for {away:.0f} s"),
+            seconds=behind_s, trouble=trouble, away=away_s,
+        )  # fmt: skip
+    is_late = max(behind_s, away_s) > settings.KAFKA_ALARM_S
     yield Finding(
-        what=WHAT, value=format_lazy("{value} ({trouble})", value=value, trouble=trouble) if trouble else value,
-        wanted=wanted, level=Level.WARNING if behind_s > settings.KAFKA_ALARM_S else Level.OK,
+        what=WHAT, value=value, wanted=wanted, level=Level.WARNING if is_late else Level.OK,
         remedy=_("see whether the broker can be reached (KAFKA_BOOTSTRAP, KAFKA_OPTIONS_FILE); it then catches up"),
     )  # fmt: skip

@@ -27,7 +27,10 @@ class FanoutPosition(models.Model):
     seen_us = models.BigIntegerField(default=0)
     newest_us = models.BigIntegerField(default=0)
     published_us = models.BigIntegerField(default=0)
+    # When something of it was last delivered; what the client of the broker says is wrong, and since when (0: nothing).
+    delivered_us = models.BigIntegerField(default=0, db_default=0)
     trouble = models.CharField(max_length=200, blank=True)
+    trouble_us = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         db_table = "fanout_position"

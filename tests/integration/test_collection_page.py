@@ -12,18 +12,24 @@ from django.contrib.auth import get_user_model
 from api.remedies import REMEDIES
 from marketdata import alarms
 from marketdata.maintenance import rollover
-from marketdata.models import BackupRun, DeadLetter, Gap, IngestReject, RolloverRun
+from marketdata.models import BackupRun, DeadLetter, FanoutPosition, Gap, IngestReject, RolloverRun
 from marketdata.realtime import live_state
 from marketdata.realtime.pipeline_history import COARSE, FINE, Point
 from marketdata.types.units import SEOUL
 from tests.integration.serving import and_leave, minute, serving
 from tests.integration.test_page import looked_at, shut_out
-from tests.integration.test_stream_served import start_web, web
+from tests.integration.test_stream_served import _web, start_web, web
 
 __all__ = ["serving", "web"]
 
 DAY = datetime.date(2026, 3, 13)
 ROWS_OF_A_TABLE = {"20260313": [1_200, 77, "equal"], "20260312": [34, 5, "equal"]}
+
+
+@pytest.fixture
+def publishing_web(serving, road):
+    """As `web`, where topics of another broker are published, too."""
+    yield from _web(road, PAGE_PUBLIC="1", EVENT_BUS="kafka")
 
 
 def upkeep():
@@ -49,6 +55,18 @@ def wrong():
     DeadLetter.objects.create(batch=2, checksum=1, code="bad_batch", error="torn", payload=b"x")
     today = rollover.current_date(rollover.utc_now())
     Gap.objects.create(batch=3, feed="krx", from_us=1, to_us=2, rows=9, reason="disk full", trade_date=today)
+
+
+def topics():
+    """One feed whose topics are up to date, and one whose broker went away an hour ago."""
+    now_us = time.time_ns() // 1000
+    row = {"published_us": now_us - 1_000_000, "seen_us": now_us + 600_000_000}
+    FanoutPosition.objects.create(
+        feed="krx", epoch="e", offset=1_234, newest_us=now_us - 1_000_000, delivered_us=now_us - 60_000_000, **row
+    )
+    FanoutPosition.objects.create(
+        feed="nxt", newest_us=now_us + 90_000_000, trouble="10.0.0.9 refused", trouble_us=now_us - 3_600_000_000, **row
+    )
 
 
 def shown_by_ingest(**client):
@@ -113,9 +131,11 @@ def test_of_each_terminal_the_minutes_are_counted_in_which_it_sent(serving, monk
 
 @pytest.mark.page
 @pytest.mark.once
-def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(web, serving, road, chromium):
+def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(publishing_web, serving, road, chromium):
+    web = publishing_web
     serving.commit([minute(number) for number in range(5)])
     upkeep()
+    topics()
     wrong()
     past_hours()
     shown_by_ingest()
@@ -146,6 +166,12 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(web, serving
         expect(cells.nth(4)).to_have_text("13/s")
         expect(cells.nth(5)).to_have_text("7")
         expect(cells.nth(6)).to_have_class(re.compile("warn"))
+        expect(page.locator("#topics-note")).to_contain_text("the broker is away since")
+        expect(page.locator("#topics td").nth(0)).to_have_text("nxt read from the database")
+        expect(page.locator("#topics td").nth(1)).to_have_text("91.0 s")
+        expect(page.locator("#topics td").nth(1)).to_have_class(re.compile("warn"))
+        expect(page.locator("#topics td").nth(3)).to_have_text("krx up to 1,234")
+        expect(page.locator("#topics td").nth(4)).to_have_text("0.0 s")
         expect(page.locator("#rollover li[data-done]")).to_have_count(3)
         expect(page.locator("#rollover-note")).to_contain_text("no room")
         expect(page.locator("#backup")).to_contain_text("2 tables, 1,235 rows compared")
@@ -204,6 +230,7 @@ def test_a_visitor_sees_the_page_in_korean_without_addresses_of_the_administrati
         expect(page.locator("#wrong li").first).to_contain_text("수집 서버가 실행되고 있지 않습니다")
         expect(page.locator("#noterminals")).to_be_visible()
         expect(page.locator("#norejects")).to_be_visible()
+        expect(page.locator("#fanout")).to_be_hidden()
         expect(page.locator("#backup")).to_contain_text("아직 백업이 없습니다")
         expect(page.locator("#disks td").first).to_have_text("작업 파일 VAR_DIR")
         expect(page.locator("#disks tr").last).to_contain_text("데이터베이스")

@@ -2,6 +2,7 @@
 KAFKA_BOOTSTRAP names."""
 
 import os
+import time
 import uuid
 from contextlib import ExitStack
 from decimal import Decimal
@@ -29,6 +30,7 @@ from tests.market import NINE_US
 from tests.road import Road
 from tests.servers import free_port
 from tests.servers.tansu import Tansu
+from tests.waiting import until
 
 __all__ = ["serving"]
 
@@ -170,6 +172,13 @@ def test_an_alarm_says_that_nobody_publishes_and_ends_when_somebody_does(publish
     FanoutPosition.objects.update(newest_us=F("published_us") + 3_600_000_000, trouble="Connection refused")
     doctor.recheck()
     assert "3600 s behind (Connection refused)" in Alarm.objects.get(code="fanout_behind", cleared_at=None).message
+    now_us = time.time_ns() // 1000
+    FanoutPosition.objects.update(newest_us=F("published_us"), trouble_us=now_us - 7_200_000_000)
+    doctor.recheck()
+    assert Alarm.objects.filter(code="fanout_behind", cleared_at=None).exists(), "nothing waits, and the broker is away"
+    FanoutPosition.objects.update(trouble_us=now_us)
+    doctor.recheck()
+    assert not Alarm.objects.filter(code="fanout_behind", cleared_at=None).exists()
     settings.EVENT_BUS = "none"
     doctor.recheck()
     assert not Alarm.objects.filter(code="fanout_behind", cleared_at=None).exists()
@@ -179,17 +188,26 @@ def test_the_state_of_the_pipeline_says_how_far_the_topics_are_behind(serving, s
     monkeypatch.setattr(status, "KEEP_S", -1.0)
     assert serving.read("/v2/status")["fanout"] is None
     settings.EVENT_BUS = "kafka"
-    assert serving.read("/v2/status")["fanout"] == {"behind_s": None, "silent_s": None, "feeds": []}
+    assert serving.read("/v2/status")["fanout"] == {
+        "behind_s": None, "silent_s": None, "publishes": False, "delivered": None, "away_since": None, "feeds": [],
+    }  # fmt: skip
     row = {"seen_us": 2 * NINE_US, "published_us": NINE_US}  # it was looked at in the future
-    FanoutPosition.objects.create(feed="krx", newest_us=NINE_US + 1_500_000, trouble="10.1.2.3 refused", **row)
-    FanoutPosition.objects.create(feed="nxt", newest_us=NINE_US + 7_250_000, **row)
+    FanoutPosition.objects.create(
+        feed="krx", newest_us=NINE_US + 1_500_000, trouble="10.1.2.3 refused", trouble_us=NINE_US, **row
+    )
+    FanoutPosition.objects.create(
+        feed="nxt", newest_us=NINE_US + 7_250_000, epoch="e", offset=12, delivered_us=NINE_US + 1_000_000, **row
+    )
     FanoutPosition.objects.create(feed="new")
     monkeypatch.setattr(status, "FANOUT_FEEDS", 2)
 
     shown = serving.read("/v2/status")["fanout"]
     by_an_operator = status.read()["fanout"]
 
-    assert (shown["behind_s"], shown["silent_s"]) == (Decimal("7.25"), 0)
+    assert (shown["behind_s"], shown["silent_s"], shown["publishes"]) == (Decimal("7.25"), 0, True)
+    assert shown["away_since"] == "2026-03-16T00:00:00.000000Z"
+    assert shown["delivered"] == "2026-03-16T00:00:01.000000Z"
+    assert [(one["o"], one["late"]) for one in shown["feeds"]] == [(12, False), (None, False)]
     behind = [(one["feed"], one["behind_s"]) for one in shown["feeds"]]
     assert behind == [("nxt", Decimal("7.25")), ("krx", Decimal("1.5"))], "those that are behind most"
     assert {one["published"] for one in shown["feeds"]} == {"2026-03-16T00:00:00.000000Z"}
@@ -284,3 +302,33 @@ def test_who_has_published_nothing_yet_is_behind_since_the_first_commit_and_not_
     (position,) = FanoutPosition.objects.filter(feed="krx")
     assert position.newest_us > NINE_US
     assert position.newest_us - position.published_us < 3_600_000_000
+    assert (position.delivered_us, bool(position.trouble_us)) == (0, bool(position.trouble))
+
+
+@pytest.mark.skipif(bool(GIVEN), reason="the broker that was given is not ours to end")
+def test_a_broker_that_went_is_noticed_while_nothing_waits_for_it_and_so_is_its_return(worker, prefix):
+    ports = (free_port(), free_port())
+    sides = {"bid": "70000", "bid_size": "1", "ask": "70100", "ask_size": "1"}
+    commit(1, {"kind": "quote", "price": None, "size": None, **sides})  # no candle, which would become due
+    with Tansu(ports=ports) as server, leases.hold(service.JOB, ttl_s=600) as lease:
+        out = Delivery(server.url, {}, prefix=prefix, form="json", fence=lease.fence, wait=lambda _trouble: None)
+        publisher = Publisher(live_state.connection(), out, lease, form="json")
+        out.make_topics(partitions=1, replication=0)
+
+        def turned() -> FanoutPosition:
+            out.idle()
+            publisher.turn()
+            publisher.save()
+            return FanoutPosition.objects.get(feed="krx")
+
+        until(lambda: turned().delivered_us, seconds=120, what="the first commit is delivered")
+        server.kill()
+        until(lambda: turned().trouble, seconds=120, what="somebody says that the broker is away")
+        since_us = turned().trouble_us
+        assert since_us
+        assert (turned().trouble_us, turned().behind_s) == (since_us, 0), "since when, however often it is said"
+
+        server.start()
+        until(lambda: not turned().trouble, seconds=120, what="the broker answers again")
+        assert turned().trouble_us == 0
+        out.close()

@@ -12,6 +12,7 @@ from tests import market
 from tests.road import Road
 from tests.servers import free_port, packages
 from tests.servers.prometheus import FOLDER, Prometheus
+from tests.servers.tansu import Tansu
 from tests.waiting import until
 
 TESTS = sorted((FOLDER / "rules/tests").glob("*.yml"))
@@ -71,7 +72,7 @@ def test_alertmanager_sends_an_alert_to_whom_it_concerns(severity, receiver):
 
 @pytest.mark.usefixtures("road_database")
 def test_every_question_of_every_board_has_an_answer(tmp_path, redis_server, vendor):
-    ports = {name: free_port() for name in ("ingest", "worker", "worker-slow", "beat", "web")}
+    ports = {name: free_port() for name in ("ingest", "worker", "worker-slow", "beat", "web", "fanout")}
     web = free_port()
     Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
     key = tmp_path / "key"
@@ -82,7 +83,14 @@ def test_every_question_of_every_board_has_an_answer(tmp_path, redis_server, ven
     key.chmod(0o600)
     queues = "feed-recovery,chart-data,statistics-data,maintenance"
     with (
-        Road(tmp_path / "road", redis_server.url, API_RATE_LIMIT_UNKNOWN="1000000") as road,
+        Tansu() as broker,
+        Road(
+            tmp_path / "road",
+            redis_server.url,
+            API_RATE_LIMIT_UNKNOWN="1000000",
+            EVENT_BUS="kafka",
+            KAFKA_BOOTSTRAP=broker.url,
+        ) as road,
         Prometheus(ports, tmp_path / "prometheus") as prometheus,
     ):
 
@@ -94,6 +102,7 @@ def test_every_question_of_every_board_has_an_answer(tmp_path, redis_server, ven
         start("worker-slow", [*CELERY, "worker", "-n", "slow@%h", "-c", "1", "-Q", queues, *QUIET])
         start("beat", [*CELERY, "beat", "--pidfile="])
         start("web", ["manage.py", "runweb", "--port", str(web)])
+        start("fanout", ["manage.py", "runfanout"])
         until(road._listens, seconds=120, what="ingest server")
         link = ["--server", f"127.0.0.1:{road.port}", "--client", client.name, "--key-file", str(key)]
         simulated = ["-m", "terminals", "simulate", "--rate", "20", "--spool", str(tmp_path / "spool")]

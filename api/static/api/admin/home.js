@@ -24,6 +24,7 @@ function tiles() {
   const refused = upkeep?.rejects, gaps = upkeep?.gaps, [run] = upkeep?.rollovers ?? [];
   const verified = upkeep?.verified_backup, short = (upkeep?.disks ?? []).filter((disk) => disk.short);
   const disk = (upkeep?.disks ?? []).reduce((least, one) => (least && least.free / least.total <= one.free / one.total ? least : one), null);
+  const topics = status.fanout;
   const rate = sum(clients.map((one) => one.rate ?? 0));
   return [
     { title: gettext("Terminals"), text: number(clients.length), small: `${number(rate)}/s`, href: links.client(), level: clients.length ? "" : "warn" },
@@ -37,6 +38,7 @@ function tiles() {
     { title: gettext("Missing today"), text: number(gaps?.gaps), small: gettext("gaps"), href: gaps ? links.gaps(gaps.date) : links.gaps(), level: gaps?.gaps ? "warn" : "" },
     { title: gettext("Last rollover"), text: run?.date ?? "–", small: run ? ROLLOVER[run.state] ?? run.state : "", href: run ? links.rollover(run.date) : "/admin/marketdata/rolloverrun/", level: run && run.state !== "done" ? "warn" : "" },
     { title: gettext("Last proven backup"), text: upkeep ? since(verified?.verified_at, now) : "–", small: verified ? interpolate(gettext("%s rows compared"), [number(verified.rows)]) : "", href: verified ? links.backup(verified.id) : "/admin/marketdata/backuprun/", level: upkeep && !verified ? "warn" : "" },
+    ...(topics ? [{ title: gettext("Kafka topics"), text: topics.behind_s === null ? "–" : `${number(topics.behind_s, 1)} s`, small: !topics.publishes ? gettext("nobody publishes") : topics.away_since ? gettext("the broker is away") : gettext("behind the feed"), href: "/collection#topics-title", level: !topics.publishes || topics.away_since || topics.feeds.some((one) => one.late) ? "warn" : "" }] : []),
     { title: gettext("Least free disk"), text: disk ? `${number((100 * disk.free) / disk.total)} %` : "–", small: disk ? `${number(disk.free / 2 ** 30, 1)} GiB` : "", href: "/collection#disks-title", level: short.length ? "bad" : "" },
   ];
 }

@@ -18,6 +18,7 @@ export const turn = (name) => (operates ? `/admin/django_celery_beat/periodictas
 export const gaps = (date, feed, reason) => admin("gap", { trade_date: date, feed, reason }, `/v2/gaps?${query({ feed })}`);
 export const rollover = (date) => row("rolloverrun", date, "/v2/status/upkeep");
 export const backup = (id) => row("backuprun", id, "/v2/status/upkeep");
+export const topics = () => admin("fanoutposition", {}, "/v2/status");
 export const upkeep = () => "/v2/status/upkeep";
 export const status = () => "/v2/status";
 export const prices = () => "/";

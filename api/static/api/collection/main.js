@@ -90,8 +90,29 @@ function statusTold() {
   const sources = new Map(status.sources.map((one) => [one.client, one]));
   fill(show("terminals"), clients.map((one) => ({ key: one.client, cells: terminal(one, now, sources.get(one.client)) })));
   show("queues-note").textContent = queues ? "" : redis ? gettext("the broker is no Redis: see its own console") : gettext("Redis is away");
+  topics(status.fanout, now);
   fill(show("queues"), depths.map(([name, depth]) => ({
     key: name, cells: [{ text: name, small: QUEUES[name] ?? "" }, { text: number(depth), href: links.status(), level: depth > DEEP ? "warn" : "" }],
+  })));
+}
+
+// How far another broker's topics are, where there is one.
+function topics(fanout, now) {
+  show("fanout").hidden = !fanout;
+  if (!fanout) return;
+  const ago = (text) => (text ? age((now - Date.parse(text)) / 1000) : "–");
+  const note = show("topics-note"), away = !fanout.publishes
+    ? gettext("nobody publishes")
+    : fanout.away_since ? interpolate(gettext("the broker is away since %s"), [moment(fanout.away_since)]) : "";
+  if (note.textContent !== away) note.textContent = away;
+  note.classList.toggle("warn", Boolean(away));
+  show("notopics").hidden = fanout.feeds.length > 0;
+  fill(show("topics"), fanout.feeds.map((one) => ({
+    key: one.feed, cells: [
+      { text: one.feed, small: one.o === null ? gettext("read from the database") : interpolate(gettext("up to %s"), [number(one.o)]) },
+      { text: `${number(one.behind_s, 1)} s`, href: links.topics(), level: one.late ? "warn" : "" },
+      { text: ago(one.delivered), href: links.topics() },
+    ],
   })));
 }
 
