@@ -6,6 +6,8 @@ from __future__ import annotations
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from marketdata.ledger import gap_reasons
+
 ROWS: dict[str, Promise] = {
     "not_an_object": _("the row is no JSON object"),
     "symbol_missing": _("no symbol"),
@@ -58,17 +60,7 @@ BATCHES: dict[str, Promise] = {
     "quota_reached": ROWS["quota_reached"],
 }
 """By the code of a dead letter."""
-GAPS: dict[str, Promise] = {
-    "book": _("order books alone, no trades"),
-    "expected": _("expected prices alone, no trades"),
-    "status": _("statuses alone, no trades"),
-    "index": _("index values alone, no trades"),
-    "spool_full": _("the terminal's spool was full"),
-    "spool_damaged": _("the terminal's spool was damaged"),
-    "ledger_hole": _("the ledger lacks batches, and no spool has them"),
-}
-"""By the reason of a gap, up to its colon; what a source found out is in the source's own words."""
-WORDS = ROWS | BATCHES | GAPS
+WORDS = ROWS | BATCHES | gap_reasons.WORDS
 
 
 def words(reasons: str) -> str:

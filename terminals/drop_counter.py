@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from terminals.wire import BATCH_GAPS, Gap, encode_gaps
+from terminals.wire import BATCH_GAPS, Gap, encode_gaps, gap_reasons
 
 EVERY_S: Final = 1.0
 
@@ -46,7 +46,7 @@ class DropCounter:
 
     def gaps(self) -> list[Gap]:
         """What is not written yet."""
-        dropped = [Gap(self._from_us, self._to_us, self._rows, "spool_full")] if self._rows else []
+        dropped = [Gap(self._from_us, self._to_us, self._rows, gap_reasons.SPOOL_FULL)] if self._rows else []
         return dropped + list(self._kept.values())
 
     def due(self, now: float) -> bool:

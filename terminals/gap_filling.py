@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from terminals.segments import SpoolDamaged
 from terminals.spool import Spool
-from terminals.wire import encode_gap, encode_rows
+from terminals.wire import encode_gap, encode_rows, gap_reasons
 
 
 class GapFillingReader:
@@ -86,7 +86,7 @@ class GapFillingReader:
         feed = lost.feed or self._feed
         if seq != lost.last:
             return encode_rows(seq, feed, lost.from_us, [])
-        reason = "spool_damaged"
+        reason = gap_reasons.SPOOL_DAMAGED
         if lost.first != lost.last:
             reason += f": batches {lost.first} to {lost.last}"
         return encode_gap(seq, feed, lost.from_us, lost.from_us, lost.to_us, lost.rows, reason)

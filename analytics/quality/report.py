@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from analytics.quality import days, due, grades
 from marketdata import alarms
+from marketdata.ledger import gap_reasons
 from marketdata.models import BackupRun, Gap, QualityDay, RolloverRun
 from marketdata.types.units import SEOUL
 
@@ -106,7 +107,7 @@ def _gaps(date: datetime.date) -> Section:
             _line(
                 _("{start} to {end} {feed} {symbol}: {rows:,} rows, {reason}").format(
                     start=_clock(gap.from_us), end=_clock(gap.to_us), feed=gap.feed, symbol=gap.symbol or "*",
-                    rows=gap.rows, reason=gap.reason,
+                    rows=gap.rows, reason=gap_reasons.words(gap.reason),
                 )
             )
         )  # fmt: skip

@@ -16,6 +16,7 @@ from analytics import voids
 from api.admin.asking import MOST_BATCHES, AskingPages, ask, may, refuse
 from api.admin.set_aside import number_of
 from api.admin.site import ReadOnly, moment
+from marketdata.ledger import gap_reasons
 from marketdata.maintenance import leases
 from marketdata.models import (
     Gap,
@@ -155,11 +156,13 @@ class BatchAdmin(ReadOnly):
 @admin.register(Gap)
 class GapAdmin(AskingPages):
     works = ("repair",)
-    list_display = ("feed", "symbol", "begins", "ends", "rows", "volume", "trade_date", "reason", "told", "created_at")
+    list_display = ("feed", "symbol", "begins", "ends", "rows", "volume", "trade_date", "why", "told", "created_at")
     list_filter = ("feed", "trade_date")
     search_fields = ("symbol__exact",)
     ordering = ("-id",)
-    fields = list_display
+    fields = (
+        "feed", "symbol", "begins", "ends", "rows", "volume", "trade_date", "reason", "meaning", "told", "created_at",
+    )  # fmt: skip
     actions = ("fetch_again",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Gap]:
@@ -185,6 +188,14 @@ class GapAdmin(AskingPages):
 
     def has_ask_permission(self, request: HttpRequest) -> bool:
         return may(request)
+
+    @admin.display(description=_("reason"), ordering="reason")
+    def why(self, gap: Gap) -> str:
+        return gap_reasons.words(gap.reason)
+
+    @admin.display(description=_("meaning"))
+    def meaning(self, gap: Gap) -> str:
+        return gap_reasons.words(gap.reason)
 
     @admin.display(description=_("told by KIS"), boolean=True)
     def told(self, gap: Any) -> bool | None:

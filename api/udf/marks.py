@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from analytics.series.timeframes import DateFrame, Timeframe
 from api.rest.paging import Series
 from marketdata.calendar import trading_dates
+from marketdata.ledger import gap_reasons
 from marketdata.models import Gap, SymbolChange, VoidedTick
 from marketdata.types.tick_arrays import decimal_text
 from marketdata.types.units import day_of, moment_of
@@ -98,7 +99,7 @@ def _gaps(one: Series, timeframe: Timeframe | DateFrame) -> Iterable[Mark]:
         )
         yield Mark(
             id=f"gap-{row.pk}", time=_bar_of(one, max(row.from_us, one.first_us), timeframe), color="red", label="!",
-            text=f"{lost} · {_span(one, row.from_us, row.to_us)} · {row.reason}",
+            text=f"{lost} · {_span(one, row.from_us, row.to_us)} · {gap_reasons.words(row.reason)}",
         )  # fmt: skip
 
 

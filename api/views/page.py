@@ -26,6 +26,7 @@ from api.refusals import WORDS
 from api.remedies import REMEDIES
 from api.timetable_names import NAMES, OTHERS
 from celery_app import QUEUES
+from marketdata.ledger import gap_reasons
 from marketdata.models import AlertRule, AlertTarget, Client, Feed, Market
 from marketdata.reference import roles, watchlists
 
@@ -60,16 +61,18 @@ def _operation_texts() -> dict[str, Any]:
 
 
 def _quality_choices() -> dict[str, Any]:
-    return {"markets": Market.objects.order_by("code"), "feeds": Feed.objects.order_by("name")}
+    return {"reasons": WORDS, "markets": Market.objects.order_by("code"), "feeds": Feed.objects.order_by("name")}
 
 
-def _watchlist_limits() -> dict[str, Any]:
-    return {"most_lists": watchlists.MOST_LISTS, "most_symbols": watchlists.MOST_SYMBOLS}
+def _of_prices() -> dict[str, Any]:
+    return {
+        "most_lists": watchlists.MOST_LISTS, "most_symbols": watchlists.MOST_SYMBOLS, "reasons": gap_reasons.WORDS,
+    }  # fmt: skip
 
 
 # In the order of the bar.
 PAGES = (
-    Page("page", _("Prices"), "api/page.html", more=_watchlist_limits),
+    Page("page", _("Prices"), "api/page.html", more=_of_prices),
     Page("market", _("Market"), "api/market.html"),
     Page("collection", _("Collection"), "api/collection.html", more=lambda: {"remedies": REMEDIES, "reasons": WORDS}),
     Page("quality", _("Quality"), "api/quality.html", more=_quality_choices),

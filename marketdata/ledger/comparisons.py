@@ -18,7 +18,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, gap_reasons
 from marketdata.models import Client, FeedOwner, Gap, IngestBatch, IngestStream
 from marketdata.types.tick_arrays import SEQ_BITS
 
@@ -202,7 +202,7 @@ def _bounds(owner: IngestStream, first: int, last: int) -> dict[str, Any]:
         "from_us": from_us,
         "to_us": max(from_us, to_us),
         "rows": 0,
-        "reason": f"ledger_hole: batches {first} to {last} of epoch {owner.epoch}",
+        "reason": gap_reasons.of_ledger(first, last, owner.epoch),
     }
 
 

@@ -1,6 +1,6 @@
 """The language between terminals and the server: frames, messages, batches, proofs, limits. Standard library only."""
 
-from terminals.wire import codes, numbers, options, tables
+from terminals.wire import codes, gap_reasons, numbers, options, tables
 from terminals.wire.answer_codes import BatchCode, ErrorCode, GoAwayCode, RejectCode
 from terminals.wire.batch_header import BatchError, BatchHeader, Encoding, checksum, parse_header, reseq
 from terminals.wire.batches import (
@@ -27,7 +27,8 @@ from terminals.wire.books import (
 from terminals.wire.checksums import pack_checksums, unpack_checksums
 from terminals.wire.events import Events, check_body, encode_events, is_event, parse_events
 from terminals.wire.frames import Frame, FrameDecoder, FrameType, FramingError, encode
-from terminals.wire.gaps import OTHER_KINDS, Gap, encode_gap, encode_gaps, gap_content, gap_of, parse_gaps
+from terminals.wire.gap_reasons import OTHER_KINDS
+from terminals.wire.gaps import Gap, encode_gap, encode_gaps, gap_content, gap_of, parse_gaps
 from terminals.wire.limits import (
     ABSENT,
     ABSENT_DATE,
@@ -177,6 +178,7 @@ __all__ = [
     "encode_rows",
     "gap_content",
     "gap_of",
+    "gap_reasons",
     "is_event",
     "new_nonce",
     "new_secret",

@@ -5,14 +5,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from terminals.wire import limits, numbers, packing
 from terminals.wire.batch_header import BatchError, BatchHeader, Buffer, Encoding, check_rows, pack_header
 from terminals.wire.events import EPOCH_DATE, date_text
 
-OTHER_KINDS: Final = ("book:", "expected:", "status:", "index:")
-"""How the reason of a gap begins in which no trades are missing, but such rows alone: its candles are whole."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 

@@ -159,6 +159,22 @@ def test_chosen_gaps_are_fetched_again_and_the_list_says_what_came_of_it(serving
 
 
 @pytest.mark.once
+def test_why_something_is_missing_is_told_in_the_readers_language_with_the_code_beside_it(serving):
+    known = lose(1, NINE_US, NINE_US, "12", reason="before_first_trade")
+    lose(2, NINE_US, NINE_US, "12", reason="the vendor's own words")
+    browser = browser_of(person("operator"))
+    browser.cookies["naru_language"] = "ko"
+
+    listed = browser.get("/admin/marketdata/gap/").text
+
+    assert "처음 받은 체결 이전의 당일 체결 누락" in listed
+    assert "the vendor&#x27;s own words" in listed
+    alone = browser.get(f"/admin/marketdata/gap/{known.pk}/change/").text
+    assert "처음 받은 체결 이전의 당일 체결 누락" in alone
+    assert "before_first_trade" in alone
+
+
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("model", "work"),
     [("rolloverrun", "rollover"), ("rolloverrun", "retention"), ("backuprun", "backup"), ("gap", "repair")],

@@ -54,7 +54,7 @@ def wrong():
         IngestReject.objects.create(batch=1, idx=idx, reasons=reasons, record="{}")
     DeadLetter.objects.create(batch=2, checksum=1, code="bad_batch", error="torn", payload=b"x")
     today = rollover.current_date(rollover.utc_now())
-    Gap.objects.create(batch=3, feed="krx", from_us=1, to_us=2, rows=9, reason="disk full", trade_date=today)
+    Gap.objects.create(batch=3, feed="krx", from_us=1, to_us=2, rows=9, reason="book:not_running", trade_date=today)
 
 
 def topics():
@@ -108,7 +108,7 @@ def test_the_upkeep_is_told_step_by_step_and_its_errors_to_operators_alone(servi
     assert told["rejects"]["reasons"] == {"symbol_unknown": 2, "time_future": 2}
     assert (told["rejects"]["rows"], told["rejects"]["cut"]) == (3, False)
     assert told["dead_letters"] == {"bad_batch": 1}
-    assert told["gaps"]["of"] == [{"feed": "krx", "reason": "disk full", "gaps": 1, "rows": 9}]
+    assert told["gaps"]["of"] == [{"feed": "krx", "reason": "book:not_running", "gaps": 1, "rows": 9}]
     assert {one["table"] for one in told["retention"]} >= {"market_data_tick", "order_books"}
     assert all(one["free"] <= one["total"] for one in told["disks"])
 
@@ -178,10 +178,13 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(publishing_w
         expect(page.locator("#backup")).to_contain_text("failed")
         expect(page.locator("#rejects tr").nth(0)).to_contain_text("bad_batch")
         expect(page.locator("#rejects")).to_contain_text("symbol_unknown the symbol is not registered")
+        expect(page.locator("#gaps td").nth(1)).to_have_text(
+            "book:not_running order books alone, no trades: the terminal did not run"
+        )
         expect(page.locator("#gaps td").nth(2)).to_have_text("1")
         lost = page.locator("#gaps td a").evaluate_all("links => [...new Set(links.map((one) => one.search))]")
         today = rollover.current_date(rollover.utc_now())
-        assert lost == [f"?trade_date={today}&feed=krx&reason=disk+full"]
+        assert lost == [f"?trade_date={today}&feed=krx&reason=book%3Anot_running"]
         expect(page.locator("#gaps td a")).to_have_count(2)
         bare = page.locator("#disks td:nth-child(n + 2):not(:has(a)), #backup dd:not(:has(a))")
         expect(bare).to_have_text(

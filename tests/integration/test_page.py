@@ -136,6 +136,8 @@ def test_what_is_looked_at_stands_in_the_address_and_old_candles_come_as_the_cha
         expect(page.locator("#name")).to_have_text("가람전자")
         expect(legend).to_contain_text("close 72,299")
         expect(legend).to_contain_text("gap: <b>disk full</b>")
+        words = "import('/static/api/page/reasons.js').then(({ inWords }) => inWords('book:volume_hole'))"
+        assert page.evaluate(words) == "order books alone, no trades: trades are missing, by the volume of the day"
         expect(legend).to_contain_text("VI")
 
         moved_to_the_oldest(page)

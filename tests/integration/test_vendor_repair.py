@@ -315,7 +315,7 @@ def test_a_gap_in_which_no_trades_are_missing_is_listed_and_not_repaired():
 
     assert out.getvalue().splitlines() == [
         "krx      005930   09:02-09:03  missing 3, vendor 0/1",
-        "krx      005930   09:02-09:06  no trades: book:disconnected",
+        "krx      005930   09:02-09:06  order books alone, no trades: no connection to the source",
         "2026-03-16: 1 stretches, 1 minutes, 0 with the vendor's answer",
     ]
     assert run(Vendor({(SAMSUNG, "krx"): [bar(2, "4")]})).fetched == 1

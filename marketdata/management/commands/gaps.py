@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
+from marketdata.ledger import gap_reasons
 from marketdata.storage import storage
 from marketdata.types.tick_arrays import decimal_text
 from marketdata.types.units import MINUTE_US, SEOUL
@@ -76,9 +77,8 @@ def _line(stretch: Stretch) -> str:
 
 def _other_line(stretch: Stretch) -> str:
     first, last = (datetime.datetime.fromtimestamp(at // 1_000_000, SEOUL) for at in _bounds(stretch))
-    return _("{feed:<8} {symbol:<8} {first:%H:%M}-{last:%H:%M}  no trades: {reasons}").format(
-        feed=stretch.feed, symbol=stretch.symbol, first=first, last=last, reasons=", ".join(stretch.reasons)
-    )
+    reasons = ", ".join(map(gap_reasons.words, stretch.reasons))
+    return f"{stretch.feed:<8} {stretch.symbol:<8} {first:%H:%M}-{last:%H:%M}  {reasons}"
 
 
 def _bounds(stretch: Stretch) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from terminals.sources.bloomberg import reasons, sdk, stamps
 from terminals.sources.bloomberg.sdk import Record
 from terminals.sources.bloomberg.settings import Settings
 from terminals.sources.contract import Receiver, SymbolGap
-from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, numbers
+from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, gap_reasons, numbers
 from terminals.wire.language import gettext as _
 
 NOTICED_US: Final = 15_000_000
@@ -111,7 +111,7 @@ class Decoder:
         missing = []
         for security, state in self._states.items():
             if state.stale_us:
-                missing += self._gaps(security, state.stale_us, received_us, 0, "bloomberg_disconnected")
+                missing += self._gaps(security, state.stale_us, received_us, 0, gap_reasons.BLOOMBERG_DISCONNECTED)
                 state.stale_us = 0
         if missing:
             terminal.report_gaps(missing)
@@ -120,13 +120,13 @@ class Decoder:
         """The program was stopped, or its spool failed, before this message was taken: it is a gap. Raises as
         `report_gaps` does, by which the gap is kept."""
         if record.kind == sdk.MARKET_DATA:
-            self._gap(record.security, received_us, received_us, 1, "not_taken", terminal)
+            self._gap(record.security, received_us, received_us, 1, gap_reasons.NOT_TAKEN, terminal)
 
     def _market_data(self, record: Record, security: str, received_us: int, terminal: Receiver) -> None:
         state, content = self._states[security], record.content
         kind, subtype = content.get("MKTDATA_EVENT_TYPE"), content.get("MKTDATA_EVENT_SUBTYPE")
         if subtype == "DATALOSS":
-            self._gap(security, state.last_us or received_us, received_us, 0, "bloomberg_data_loss", terminal)
+            self._gap(security, state.last_us or received_us, received_us, 0, gap_reasons.BLOOMBERG_DATA_LOSS, terminal)
         if record.is_picture:
             self._find(security, received_us, terminal)
             if record.begins:
@@ -257,14 +257,16 @@ class Decoder:
         self._lost_since_slow += rows
         state = self._states.get(record.security or "")
         from_us = state.last_us if state and state.last_us else received_us
-        self._gap(record.security, from_us, received_us, rows, "bloomberg_data_loss", terminal)
+        self._gap(record.security, from_us, received_us, rows, gap_reasons.BLOOMBERG_DATA_LOSS, terminal)
 
     def _keeps_up(self, record: Record, received_us: int, terminal: Receiver) -> None:
         dropped = record.content.get("eventsDropped")
         # What DataLoss has told already, security by security, is not told twice.
         rest = dropped - self._lost_since_slow if isinstance(dropped, int) else 0
         if rest > 0:
-            self._gap(None, self._slow_us or received_us, received_us, rest, "bloomberg_slow_consumer", terminal)
+            self._gap(
+                None, self._slow_us or received_us, received_us, rest, gap_reasons.BLOOMBERG_SLOW_CONSUMER, terminal
+            )
         self._slow_us, self._lost_since_slow = 0, 0
         terminal.send([self._event("vendor_slow", received_us, None, {"state": "cleared", "dropped": dropped})])
 
@@ -279,7 +281,7 @@ class Decoder:
         """It is heard of again; what may have happened meanwhile is a gap."""
         stale_us, self._states[security].stale_us = self._states[security].stale_us, 0
         if stale_us:
-            self._gap(security, stale_us, received_us, 0, "bloomberg_disconnected", terminal)
+            self._gap(security, stale_us, received_us, 0, gap_reasons.BLOOMBERG_DISCONNECTED, terminal)
 
     def _gap(self, security: str | None, from_us: int, to_us: int, rows: int, reason: str, terminal: Receiver) -> None:
         terminal.report_gaps(self._gaps(security, from_us, to_us, rows, reason))

@@ -39,6 +39,7 @@ from terminals.sources.kis.volume_holes import Found, VolumeHoles
 from terminals.sources.kis.volume_state import VolumeState
 from terminals.spool_state import SpoolFull
 from terminals.wire import BatchError, Kind
+from terminals.wire.gap_reasons import NOT_TAKEN
 
 log = logging.getLogger("naru.kis")
 MOST_MESSAGES: Final = 20_000
@@ -347,9 +348,9 @@ class Intake:
             return
         self.counts.not_taken += len(rows)
         times = [row["time_us"] for row in rows]
-        before = self._not_taken.get(feed, SymbolGap(min(times), max(times), 0, "not_taken"))
+        before = self._not_taken.get(feed, SymbolGap(min(times), max(times), 0, NOT_TAKEN))
         self._not_taken[feed] = SymbolGap(
-            min(before.from_us, *times), max(before.to_us, *times), before.rows + len(rows), "not_taken"
+            min(before.from_us, *times), max(before.to_us, *times), before.rows + len(rows), NOT_TAKEN
         )
 
     def _tell_not_taken(self) -> None:

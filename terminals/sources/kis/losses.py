@@ -14,10 +14,8 @@ from terminals.sources.kis import korean_time, open_times
 from terminals.sources.kis.intake_items import Lost
 from terminals.sources.kis.layouts import LAYOUTS, Content, place_of
 from terminals.sources.kis.planner import Registration
+from terminals.wire.gap_reasons import DISCONNECTED, NO_ROOM
 
-DISCONNECTED: Final = "disconnected"
-NO_ROOM: Final = "no_room"
-NOT_RUNNING: Final = "not_running"
 MOST_A_DAY: Final = 50_000
 """Gaps by registration on a date, half of what the server takes of a client by default; all that ends after that is
 told by feed and reason."""

@@ -15,12 +15,13 @@ from terminals.sources.kis import planner
 from terminals.sources.kis.connecting import Identity, Timing
 from terminals.sources.kis.coverage import covered
 from terminals.sources.kis.intake import MOST_MESSAGES, Intake
-from terminals.sources.kis.losses import NOT_RUNNING, Losses
+from terminals.sources.kis.losses import Losses
 from terminals.sources.kis.planner import Coverage, Kind, Plan, Registration, Wish
 from terminals.sources.kis.registrations import State
 from terminals.sources.kis.service_clock import ServiceClock
 from terminals.sources.kis.session import Condition, Session
 from terminals.sources.kis.unfinished import Unfinished, UnfinishedFile
+from terminals.wire.gap_reasons import NOT_RUNNING
 
 _LOOK_S: Final = 0.2
 _LAG_US: Final = 2_000_000

@@ -17,6 +17,7 @@ from typing import Any, Final
 from terminals.batcher import Row
 from terminals.sources.kis import korean_time
 from terminals.wire import SIZE_SCALE, Kind
+from terminals.wire.gap_reasons import BEFORE_FIRST_TRADE, VOLUME_FELL, VOLUME_HOLE, VOLUME_WRONG
 
 _SYMBOLS: Final = 50_000
 _RECENT: Final = 32
@@ -25,10 +26,6 @@ _OPEN_HOLES: Final = 32
 _CLAIMS: Final = 4
 _MOST_MISSING: Final = 10**10 * 10**SIZE_SCALE  # the greatest size of a trade that the server takes
 _DAYS_AHEAD: Final = 1  # a clock may be a little behind at midnight
-BEFORE_FIRST: Final = "before_first_trade"
-HOLE: Final = "volume_hole"
-FELL: Final = "volume_fell"
-WRONG: Final = "volume_wrong"
 _TRADE: Final = Kind.TRADE  # in Python 3.11 each look at a member of an enum is a call
 
 
@@ -214,7 +211,7 @@ class VolumeHoles:
         if before > account.volume:
             for claim in account.claims:
                 _take_out(claim.parts, before, cumulative)
-            reason = HOLE if account.recent or account.volume else BEFORE_FIRST
+            reason = VOLUME_HOLE if account.recent or account.volume else BEFORE_FIRST_TRADE
             self._claim(key, account, mark, reason, [(account.volume, before)])
         elif _take_out(account.holes, before, cumulative):
             self.late += 1
@@ -226,9 +223,9 @@ class VolumeHoles:
             if cumulative <= account.volume and time_us < latest_us:
                 self.repeats += 1
                 return None
-            found.holes.append(_hole(key, account, account.time_us, time_us, None, FELL, at))
+            found.holes.append(_hole(key, account, account.time_us, time_us, None, VOLUME_FELL, at))
             self.fallen += 1
-            self._claim(key, account, mark, FELL, [])
+            self._claim(key, account, mark, VOLUME_FELL, [])
         account.volume += size
         return True
 
@@ -248,7 +245,7 @@ class VolumeHoles:
         """Tell the hole before a claim, as far as nothing came of it since; too many shares are told without their
         number."""
         missing = claim.cumulative - account.volume
-        if claim.reason == FELL:
+        if claim.reason == VOLUME_FELL:
             account.holes = []
         if missing <= 0:
             return
@@ -283,7 +280,7 @@ class VolumeHoles:
 
     def _tell_wrong(self, key: _Key, account: _Account, claim: _Claim, holes: list[Hole], at: int) -> None:
         self.wrong += 1
-        holes.append(_hole(key, account, claim.from_us, claim.to_us, None, WRONG, at))
+        holes.append(_hole(key, account, claim.from_us, claim.to_us, None, VOLUME_WRONG, at))
 
     def volumes(self) -> dict[_Key, int]:
         """By (feed, symbol), what its last date has traded as far as it is accounted for or claimed, in 1e-6."""
@@ -353,7 +350,7 @@ class VolumeHoles:
         account = self._account(key, hole.trade_date)
         if account is None:
             return
-        account.fell = hole.reason == FELL
+        account.fell = hole.reason == VOLUME_FELL
         if hole.missing is not None:
             account.volume += hole.missing
             self._forget(key, account)
@@ -368,7 +365,8 @@ class VolumeHoles:
             self._forget(key, account)
             account.volume = cumulative
         elif before > account.volume or fell:
-            self._claim(key, account, mark, FELL if fell else HOLE, [] if fell else [(account.volume, before)])
+            parts = [] if fell else [(account.volume, before)]
+            self._claim(key, account, mark, VOLUME_FELL if fell else VOLUME_HOLE, parts)
             account.volume += size
         elif any(_take_out(claim.parts, before, cumulative) for claim in account.claims):
             account.volume += size

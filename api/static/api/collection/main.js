@@ -2,7 +2,8 @@
 // bounded rate, and not at all while nobody looks.
 import { age, dayAndTime, number, short, time } from "../page/format.js";
 import * as rest from "../page/rest.js";
-import { STEPS, meaning } from "./words.js";
+import { meaning } from "../page/reasons.js";
+import { STEPS } from "./words.js";
 import { Figure } from "./chart.js";
 import { Past } from "./history.js";
 import * as links from "./links.js";

@@ -1,5 +1,4 @@
-// Words of the upkeep that several pages show: how far a rollover got, how often something is done, why something lies
-// aside or is missing.
+// Words of the upkeep that several pages show: how far a rollover got, how often something is done.
 export const STEPS = {
   counted: gettext("counted ahead"), sealed: gettext("sealed"), verified: gettext("compared with the ledger"), moved: gettext("moved to history"),
   aggregated: gettext("daily candles"), cleaned: gettext("cleaned up"), done: gettext("done"), archived: gettext("archived"),
@@ -12,11 +11,4 @@ const UNITS = [[86_400, gettext("%s d")], [3600, gettext("%s h")], [60, gettext(
 export function span(seconds) {
   const [size, words] = UNITS.find(([one]) => seconds >= one && seconds % one === 0) ?? UNITS.at(-1);
   return interpolate(words, [seconds / size]);
-}
-
-// What a public code of a refused row, a dead letter or a gap means; "" for what a source told in words of its own.
-export function meaning(code) {
-  const [, known, more] = /^([a-z_]+)(:.*)?$/.exec(code) ?? [];
-  const words = known && document.querySelector("#reasons")?.content.querySelector(`[data-code="${known}"]`)?.textContent;
-  return words ? words + (more ?? "") : "";
 }

@@ -1,9 +1,10 @@
 // The page of operations: what lies aside, how the upkeep ran, and buttons that ask a worker. Asks by REST while somebody
 // looks, and sooner while something that was asked for is going on.
 import * as links from "../collection/links.js";
-import { ROLLOVER, meaning, span } from "../collection/words.js";
+import { ROLLOVER, span } from "../collection/words.js";
 import { ACCEPT, reached, reason } from "../page/rest.js";
 import { LOCALE, dayAndTime, number, time } from "../page/format.js";
+import { meaning } from "../page/reasons.js";
 
 const EVERY_MS = 5000, GOING_MS = 1000;
 const show = (id) => document.getElementById(id);

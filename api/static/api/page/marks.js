@@ -1,6 +1,7 @@
 // What has to be known of a stretch of the chart beside its candles: gaps, volatility interruptions, halts and trades
 // that were taken back. Corrected candles say so themselves (`rev`).
 import { time } from "./format.js";
+import { inWords } from "./reasons.js";
 import * as rest from "./rest.js";
 
 const AT_ONCE = 1000;
@@ -16,7 +17,7 @@ export async function marks(code, feed, start, end) {
 
 export const gap = (one) => ({
   key: `gap ${one.i}`, t: whole(one.from), kind: "gap", label: gettext("gap"),
-  text: `${clock(one.from)}–${clock(one.to)} ${gettext("gap")}: ${one.reason}`,
+  text: `${clock(one.from)}–${clock(one.to)} ${gettext("gap")}: ${inWords(one.reason)}`,
 });
 
 // A status of a symbol, as /v2/events and the stream tell it; null for what interrupts nothing.

@@ -3,6 +3,7 @@ import { define, fill } from "../collection/lists.js";
 import * as links from "../collection/links.js";
 import { addressOf } from "../market/ranking.js";
 import { number, size, time } from "../page/format.js";
+import { inWords } from "../page/reasons.js";
 
 const show = (id) => document.getElementById(id);
 const MINUTE_MS = 60_000, MOST = 50, SVG = "http://www.w3.org/2000/svg";
@@ -66,7 +67,7 @@ function figures(one) {
     [gettext("Minutes with a tick"), one.expected === null ? number(one.present) : interpolate(gettext("%s, usually %s"), [number(one.present), number(one.expected)])],
     [gettext("Minutes lost"), { text: number(one.lost), level: one.lost ? "warn" : "" }],
     [gettext("Stored"), number(one.stored)],
-    [gettext("Refused"), { text: number(one.rejected), level: one.rejected ? "warn" : "", small: Object.entries(one.reasons).map(([reason, rows]) => `${reason} ${number(rows)}`).join(", ") }],
+    [gettext("Refused"), { text: number(one.rejected), level: one.rejected ? "warn" : "", small: Object.entries(one.reasons).map(([reason, rows]) => `${inWords(reason)} ${number(rows)}`).join(", ") }],
     [gettext("Late"), number(one.late)],
     [gettext("Taken back"), number(one.voided)],
     ...(one.compared_with ? [[interpolate(gettext("Differing from %s"), [one.compared_with]), interpolate(gettext("%s of %s minutes"), [number(one.differing), number(one.compared)])]] : []),
@@ -111,6 +112,6 @@ export function tell(chosen, told, words) {
   fill(show("stretches"), lost.map(({ state, from, to, minutes }) => ({ key: from, cells: [WORDS[state], hour(Date.parse(from)), hour(Date.parse(to)), number(minutes)] })));
   show("nostretches").hidden = lost.length > 0;
   const gaps = one.gap_list.slice(0, MOST);
-  fill(show("gaps"), gaps.map(({ i, from, to, rows, missing, reason }) => ({ key: String(i), cells: [{ text: reason, small: missing ? interpolate(gettext("volume %s"), [size(missing)]) : "" }, at(from), at(to), number(rows)] })));
+  fill(show("gaps"), gaps.map(({ i, from, to, rows, missing, reason }) => ({ key: String(i), cells: [{ text: inWords(reason), wraps: true, small: missing ? interpolate(gettext("volume %s"), [size(missing)]) : "" }, at(from), at(to), number(rows)] })));
   show("nogaps").hidden = gaps.length > 0;
 }

@@ -3,8 +3,9 @@ import datetime
 import pytest
 
 from terminals.sources.kis.intake_items import Lost
-from terminals.sources.kis.losses import NOT_RUNNING, Losses
+from terminals.sources.kis.losses import Losses
 from terminals.sources.kis.planner import Registration
+from terminals.wire.gap_reasons import NOT_RUNNING
 from tests.simulators.kis.market import KST
 
 TRADE, BOOK = Registration("H0STCNT0", "005930"), Registration("H0STASP0", "005930")

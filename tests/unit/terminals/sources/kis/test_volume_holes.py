@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminals.sources.kis import volume_holes
-from terminals.sources.kis.volume_holes import BEFORE_FIRST, FELL, HOLE, WRONG, Found, Hole
+from terminals.sources.kis.volume_holes import Found, Hole
 from terminals.wire import Kind
+from terminals.wire.gap_reasons import BEFORE_FIRST_TRADE, VOLUME_FELL, VOLUME_HOLE, VOLUME_WRONG
 
 DAY = (datetime.date(2026, 11, 20) - datetime.date(1970, 1, 1)).days
 MIDNIGHT_US = DAY * 86_400_000_000 - 9 * 3_600_000_000
@@ -70,7 +71,7 @@ def test_a_hole_has_its_bounds_and_its_shares():
 
     assert found.rows == [rows[0], rows[3]]
     (hole,) = found.holes
-    assert (hole.symbol, hole.missing, hole.reason, hole.trade_date) == ("005930", 8 * SHARE, HOLE, DAY)
+    assert (hole.symbol, hole.missing, hole.reason, hole.trade_date) == ("005930", 8 * SHARE, VOLUME_HOLE, DAY)
     assert (hole.from_us, hole.to_us) == (rows[0]["time_us"], rows[3]["time_us"])
     assert tracker.missing_volume == 8 * SHARE
 
@@ -79,7 +80,7 @@ def test_what_the_day_had_traded_before_the_first_trade_is_a_hole_too():
     found = VolumeHoles().check_all("krx", trades([3], first=100))
 
     (hole,) = found.holes
-    assert (hole.missing, hole.reason, hole.from_us) == (100 * SHARE, BEFORE_FIRST, MIDNIGHT_US)
+    assert (hole.missing, hole.reason, hole.from_us) == (100 * SHARE, BEFORE_FIRST_TRADE, MIDNIGHT_US)
 
 
 def test_a_new_business_date_begins_at_nothing():
@@ -191,7 +192,7 @@ def test_a_volume_that_falls_is_told_and_costs_no_trade():
     found = tracker.check("krx", later(trades([3, 4, 5])))
 
     assert len(found.rows) == 3
-    assert [(one.missing, one.reason) for one in found.holes] == [(None, FELL)]
+    assert [(one.missing, one.reason) for one in found.holes] == [(None, VOLUME_FELL)]
 
 
 def test_one_wrong_volume_among_right_ones_takes_no_trade_away():
@@ -211,12 +212,12 @@ def test_a_volume_far_too_high_invents_no_hole_and_blinds_nothing():
     found = tracker.check_all("krx", [*rows[:4], rows[5]])
 
     told = [(one.missing, one.reason) for one in found.holes]
-    assert told == [(None, WRONG), (3 * SHARE, HOLE)]
+    assert told == [(None, VOLUME_WRONG), (3 * SHARE, VOLUME_HOLE)]
     assert (tracker.wrong, tracker.late, tracker.missing_volume) == (1, 0, 3 * SHARE)
 
 
 def test_a_volume_far_too_high_at_the_end_is_believed_only_if_a_day_can_have_it():
-    for volume, told in ((10_000, (9_994 * SHARE, HOLE)), (10**11, (None, WRONG))):
+    for volume, told in ((10_000, (9_994 * SHARE, VOLUME_HOLE)), (10**11, (None, VOLUME_WRONG))):
         rows = trades([5, 1])
         rows[1] = {**rows[1], "cum_volume": volume * SHARE}
 
