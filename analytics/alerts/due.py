@@ -4,6 +4,9 @@ Whoever published a commit that touches a watched symbol looks at once, and a be
 nobody did. One worker at a time looks at a feed, from the offset where the look before ended; a symbol that is due
 otherwise (other rules, newer statistics, a pause that is over, a Redis that forgot) is looked at as it stands. It is
 stored before Redis moves on, under a key that is one for each episode, so who repeats a look stores nothing twice.
+
+Where there is much to look at it is done in parts, each of which is stored and settled, so that a look is over long
+before the lease is, however many rules there are; a part that cannot be smaller renews it.
 """
 
 from __future__ import annotations
@@ -42,7 +45,11 @@ LONGEST_S = 1.0
 """What looks beside a commit holds up the next one for so long at most."""
 ENTRIES = 200
 """Of a feed that are looked at together."""
+MOST_PAIRS = 10_000
+"""A part of a look judges so many rules of symbols, and so many again that are due: a fraction of a second's work. More
+only where a single commit touches more, or a symbol has more rules."""
 FIELDS = (shared.POSITION, shared.RECORDS, shared.MADE_OF)
+_Pairs = list[tuple[Rule, str]]
 directory = Directory()
 
 
@@ -143,6 +150,8 @@ def _begin(connection: redis.Redis, index: Index, feed: str, made_of: str) -> No
         left = [name for name in fields if name not in gone and not index.looks_at(*name.partition(" ")[::2])]
         for name, state in shared.states(connection, feed, left).items():  # the next episode has another number
             states[name] = episodes.pack(replace(episodes.unpack(state), is_open=None))
+        if not lease.renew():
+            return
         watched = index.feeds[feed]["symbols"]
         symbols = list(index.places) if EVERY in watched else sorted(watched)
         shared.mark(connection, feed, symbols)
@@ -198,20 +207,55 @@ def _look_once(connection: redis.Redis, lease: shared.Lease, index: Index, feed:
     entries = feed_stream.entries_after(connection, feed, position, most=ENTRIES)
     due = shared.due(connection, feed)
     of_statuses = [key.removeprefix(shared.STATUS) for key in due if key.startswith(shared.STATUS)]
-    watched = index.feeds[feed]["symbols"]
-    chosen = None if EVERY in watched else watched
-    seen = measures.of_entries([(one.ticks, one.committed_us) for one in entries], chosen)
-    stand = _as_they_stand(index, feed, [one for one in due if one not in seen and one[0] != shared.STATUS])
+    seen, pairs = _seen(index, feed, entries)
+    chosen = _first(index, feed, due, seen)
+    stand = _as_they_stand(index, feed, chosen)
     is_known = stand is not None
     if stand is None:
         due, stand = {}, {}  # Redis does not know the latest trades yet
+    pairs += _pairs(index, feed, stand)
     found = Found()
-    _judge(connection, index, feed, stand | seen, found)
-    gone = _judge_statuses(connection, index, feed, known.get(shared.RECORDS), of_statuses, found)
+    if not _judge(connection, lease, feed, pairs, stand | seen, found):
+        return 0, False
+    gone = _judge_statuses(connection, lease, index, feed, known.get(shared.RECORDS), of_statuses, found)
+    if gone is None or ((found.began or found.over) and not lease.renew()):
+        return 0, False
     findings.store(found.began, found.over)
     position = entries[-1].last if entries else position
-    mine = lease.settle(found.states | {shared.POSITION: str(position)}, gone=gone, done=due, held=found.held)
+    looked = {*chosen, *seen}
+    done = {one: number for one, number in due.items() if one in looked or one[0] == shared.STATUS}
+    mine = lease.settle(found.states | {shared.POSITION: str(position)}, gone=gone, done=done, held=found.held)
     return (len(found.began), is_known) if mine else (0, False)
+
+
+def _seen(index: Index, feed: str, entries: list[feed_stream.FeedEntry]) -> tuple[dict[str, Trades], _Pairs]:
+    """What was traded in these entries, and the rules that look at it. Takes those from the list that are too many to
+    be looked at together."""
+    watched = index.feeds[feed]["symbols"]
+    chosen = None if EVERY in watched else watched
+    while True:
+        seen = measures.of_entries([(one.ticks, one.committed_us) for one in entries], chosen)
+        pairs = _pairs(index, feed, seen)
+        if len(pairs) <= MOST_PAIRS or len(entries) <= 1:
+            return seen, pairs
+        del entries[(len(entries) + 1) // 2 :]
+
+
+def _pairs(index: Index, feed: str, symbols: Iterable[str]) -> _Pairs:
+    return [(rule, symbol) for symbol in symbols for rule in index.of(feed, symbol)]
+
+
+def _first(index: Index, feed: str, due: Mapping[str, str], seen: Mapping[str, Trades]) -> list[str]:
+    """Those of the symbols that are due that are looked at now as they stand: first whoever became due most often since
+    the look before, so that none waits for ever for others that become due again and again."""
+    left = [one for one in due if one not in seen and one[0] != shared.STATUS]
+    left.sort(key=lambda one: -int(due[one]))
+    rules = 0
+    for place, symbol in enumerate(left):
+        rules += sum(1 for _rule in index.of(feed, symbol))
+        if rules >= MOST_PAIRS:
+            return left[: place + 1]
+    return left
 
 
 def _as_they_stand(index: Index, feed: str, symbols: Sequence[str]) -> dict[str, Trades] | None:
@@ -231,10 +275,18 @@ def _as_they_stand(index: Index, feed: str, symbols: Sequence[str]) -> dict[str,
     return found
 
 
-def _judge(connection: redis.Redis, index: Index, feed: str, seen: Mapping[str, Trades], found: Found) -> None:
-    pairs = [(rule, symbol) for symbol in seen for rule in index.of(feed, symbol)]
-    if not pairs:
-        return
+def _judge(
+    connection: redis.Redis, lease: shared.Lease, feed: str, pairs: _Pairs, seen: Mapping[str, Trades], found: Found
+) -> bool:
+    """Whether the feed is still ours behind it."""
+    for start in range(0, len(pairs), MOST_PAIRS):
+        if start and not lease.renew():
+            return False
+        _judge_some(connection, feed, pairs[start : start + MOST_PAIRS], seen, found)
+    return True
+
+
+def _judge_some(connection: redis.Redis, feed: str, pairs: _Pairs, seen: Mapping[str, Trades], found: Found) -> None:
     facts = _facts(connection, feed, pairs)
     names = [f"{rule.mark} {symbol}" for rule, symbol in pairs]
     kept = shared.states(connection, feed, names)
@@ -259,9 +311,11 @@ def _judge(connection: redis.Redis, index: Index, feed: str, seen: Mapping[str, 
 
 
 def _judge_statuses(
-    connection: redis.Redis, index: Index, feed: str, looked: bytes | None, due: Sequence[str], found: Found
-) -> list[str]:
-    """What rules find in statuses since the look before, and of symbols that are due. Returns fields that go."""
+    connection: redis.Redis, lease: shared.Lease, index: Index, feed: str, looked: bytes | None, due: Sequence[str],
+    found: Found,
+) -> list[str] | None:  # fmt: skip
+    """What rules find in statuses since the look before, and of symbols that are due. Returns fields that go, None if
+    the feed is somebody else's by now."""
     if not index.feeds[feed]["statuses"]:
         return [shared.RECORDS] if looked is not None else []
     now_us = _now_us()
@@ -280,7 +334,9 @@ def _judge_statuses(
     ]  # fmt: skip
     names = [f"{rule.mark} {one.symbol}" for rule, one in pairs]
     kept = shared.states(connection, feed, list(dict.fromkeys(names)))
-    for (rule, one), name in zip(pairs, names, strict=True):  # each by itself, in their order
+    for place, ((rule, one), name) in enumerate(zip(pairs, names, strict=True)):  # each by itself, in their order
+        if place % MOST_PAIRS == MOST_PAIRS - 1 and not lease.renew():
+            return None
         before = episodes.unpack(kept.get(name))
         step = episodes.judge(
             rule.condition.direction, rule.condition.level, 0, before, one.value, now_us=now_us, pause_us=rule.pause_us

@@ -60,10 +60,18 @@ for _, symbol in ipairs(cmsgpack.unpack(ARGV[1])) do
 end
 return marked
 """
+# KEYS: lease. ARGV: token, for how long (ms). Returns 1, or 0 when the feed is somebody else's by now.
+_RENEW = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
 # KEYS: lease, states, due, held. ARGV: token, [fields, states] in msgpack, fields that go, [symbols, numbers] that were
-# due, [symbols, moments] that wait. Returns 1, or 0 when the feed is somebody else's by now.
+# due, [symbols, moments] that wait, for how long the lease goes on (ms). Returns 1, or 0 when the feed is somebody
+# else's by now.
 _SETTLE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[6])
 local fields, states = unpack(cmsgpack.unpack(ARGV[2]))
 for at, field in ipairs(fields) do redis.call('HSET', KEYS[2], field, states[at]) end
 for _, field in ipairs(cmsgpack.unpack(ARGV[3])) do redis.call('HDEL', KEYS[2], field) end
@@ -115,7 +123,7 @@ class Watched:
 
 
 class Lease:
-    """The right to look at a feed, until `release` or for `LEASE_MS`."""
+    """The right to look at a feed, until `release` or for `LEASE_MS` after it was taken, renewed or settled last."""
 
     def __init__(self, connection: redis.Redis, feed: str, stream: str) -> None:
         self._connection, self._feed, self._stream = connection, feed, stream
@@ -125,6 +133,11 @@ class Lease:
         """Whether nobody else has it."""
         return bool(self._connection.set(LEASE + self._feed, self._token, nx=True, px=LEASE_MS))
 
+    def renew(self) -> bool:
+        """Have it for LEASE_MS from now on; False if the feed is somebody else's by now."""
+        answer: Any = self._connection.eval(_RENEW, 1, LEASE + self._feed, self._token, LEASE_MS)
+        return bool(answer)
+
     def settle(
         self,
         states: Mapping[str, bytes | str],
@@ -133,13 +146,14 @@ class Lease:
         done: Mapping[str, str] | None = None,
         held: Mapping[str, int] | None = None,
     ) -> bool:
-        """Put states and positions by field, let fields go, end what was due with these numbers, and note who waits
-        until when; False, and nothing was done, if the feed is somebody else's by now."""
+        """Put states and positions by field, let fields go, end what was due with these numbers, note who waits until
+        when, and renew; False, and nothing was done, if the feed is somebody else's by now."""
         done, held = done or {}, held or {}
         answer: Any = self._connection.eval(
             _SETTLE, 4, LEASE + self._feed, STATES + self._feed, DUE + self._feed, HELD + self._feed, self._token,
             _packed([list(states), list(states.values())]), _packed(list(gone)),
             _packed([list(done), list(done.values())]), _packed([list(held), [str(at) for at in held.values()]]),
+            LEASE_MS,
         )  # fmt: skip
         return bool(answer)
 

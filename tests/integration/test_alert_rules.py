@@ -349,6 +349,87 @@ def test_a_rule_whose_symbol_is_gone_can_be_switched_off(owner):
         rules.save(made)
 
 
+def test_many_rules_are_looked_at_in_parts_each_of_which_is_settled(owner, monkeypatch):
+    monkeypatch.setattr(due, "MOST_PAIRS", 1)
+    state: Any = live_state.connection()
+    trades("70100")
+    trades("70200", symbol="000660")
+    rule(owner, symbols=[], market_id="KRX")
+    assert sorted(one[0] for one in fired()) == ["000660", "005930"]  # by the bell, until nothing is left
+
+    shared.mark(state, "krx", ["005930", "000660"])
+    shared.mark(state, "krx", ["000660"])  # became due again while it waited
+    left = [shared.due(state, "krx")]
+    for _ in range(2):
+        due.evaluate(longest_s=0)
+        left.append(shared.due(state, "krx"))
+    assert left == [{"005930": "1", "000660": "2"}, {"005930": "1"}, {}]
+
+    lease = shared.Lease(state, "krx", feed.STREAM + "krx")
+    assert lease.take()
+    trades("60000")
+    trades("60000", symbol="000660")
+    trades("70300")
+    assert lease.release(whatever_is_left=True)
+    begun, looked = [len(fired())], [position(state)]
+    for _ in range(3):
+        due.evaluate(longest_s=0)
+        begun.append(len(fired()))
+        looked.append(position(state))
+    assert [one - looked[0] for one in looked] == [0, 1, 2, 3]  # a commit at a time
+    assert begun == [2, 2, 2, 3]
+
+
+def test_a_look_that_takes_long_over_one_commit_keeps_the_feed(owner, monkeypatch):
+    monkeypatch.setattr(due, "MOST_PAIRS", 1)
+    rule(owner, symbols=[], market_id="KRX")
+    state: Any = live_state.connection()
+    judge, left = episodes.judge, []
+
+    def slowly(*given, **more):
+        left.append(state.pttl(shared.LEASE + "krx"))
+        state.pexpire(shared.LEASE + "krx", 3_000)  # most of it has gone by
+        return judge(*given, **more)
+
+    monkeypatch.setattr(episodes, "judge", slowly)
+    both(batch_ledger.now_us())
+
+    assert len(left) == 2
+    assert min(left) > 3_000
+    assert len(fired()) == 2
+
+
+def test_who_lost_the_feed_over_a_look_stores_nothing_and_leaves_it_to_whoever_has_it(owner, monkeypatch):
+    monkeypatch.setattr(due, "MOST_PAIRS", 1)
+    rule(owner, symbols=[], market_id="KRX")
+    state: Any = live_state.connection()
+    before, judge = position(state), episodes.judge
+
+    def taken(*given, **more):
+        state.set(shared.LEASE + "krx", "somebody else")
+        return judge(*given, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(episodes, "judge", taken)
+        both(batch_ledger.now_us())
+    assert fired() == []
+    assert position(state) == before
+    assert state.get(shared.LEASE + "krx") == b"somebody else"
+
+    state.delete(shared.LEASE + "krx")
+    due.watch()
+    assert len(fired()) == 2
+
+
+def both(now_us: int) -> None:
+    """One commit of two symbols."""
+    process(rows(*[trade(symbol=code, time=now_us, price="70100") for code in ("005930", "000660")], seq=next(_seqs)))
+
+
+def position(state: Any) -> int:
+    return int(shared.states(state, "krx", [shared.POSITION])[shared.POSITION])
+
+
 def test_each_alert_is_on_the_stream_once_and_one_that_nobody_told_is_told_by_the_bell(owner):
     rule(owner)
     trades("70500")
