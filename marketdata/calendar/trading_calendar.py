@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 import datetime
 import zoneinfo
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -86,12 +86,14 @@ class Day:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hours:
     """When a phase of a venue is held on an ordinary day, from `first_date` to `last_date`, both included. `last_print`
-    is how late its last trade may be printed."""
+    is how late its last trade may be printed, `silence_s` from how many seconds without a trade on whoever collects
+    them should be looked at; None where silence is as it should be, as in an auction."""
 
     venue: str
     phase: Phase
     session: Session
     trading: bool
+    silence_s: float | None
     start: datetime.timedelta
     start_follows: Follows
     end: datetime.timedelta
@@ -117,12 +119,13 @@ class Hours:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """A phase on one date, start_us <= time < end_us. `trading` says whether trades are printed in it or only orders
-    taken."""
+    taken, `silence_s` what it does in `Hours`."""
 
     venue: str
     phase: Phase
     session: Session
     trading: bool
+    silence_s: float | None
     start_us: int
     end_us: int
 
@@ -291,6 +294,21 @@ class Calendar:
         """Whether trades may be printed at that moment, at one venue or at any."""
         return any(start <= time_us < end for start, end in self.trading_hours(self.trade_date(time_us), venue))
 
+    def longest_silence_s(
+        self, time_us: int, venue: str | None = None, *, sessions: Container[Session] = tuple(Session)
+    ) -> float | None:
+        """From how many seconds without a trade on something is wrong with whoever collects them at that moment, at one
+        venue or at any; None while no trades are to be expected: the market is closed, orders are collected for an
+        auction, or a phase began a shorter while ago than it may be silent. Of a market without hours nothing is."""
+        limits = [
+            span.silence_s
+            for span in self.phases(self.trade_date(time_us), venue)
+            if span.silence_s is not None
+            and span.session in sessions
+            and span.start_us + span.silence_s * 1_000_000 <= time_us < span.end_us
+        ]
+        return min(limits, default=None)
+
     def next_open(self, time_us: int, venue: str | None = None) -> int:
         """The first moment after this one at which trading begins, at one venue or at any. LookupError if there is none
         for LONGEST_CLOSURE days."""
@@ -348,6 +366,7 @@ class Calendar:
                         phase=hours.phase,
                         session=hours.session,
                         trading=hours.trading,
+                        silence_s=hours.silence_s,
                         start_us=self._instant(date, bounds[0]),
                         end_us=self._instant(date, bounds[1]),
                     )
@@ -409,6 +428,7 @@ def _hours(row: Mapping[str, str]) -> Hours:
         phase=Phase(row["phase"]),
         session=Session(row["session"]),
         trading=_one_of(row["trading"], "yes", "no"),
+        silence_s=float(row["silence_s"]) if row["silence_s"] else None,
         start=_of_day(datetime.time.fromisoformat(row["start"])),
         start_follows=Follows(row["start_follows"]),
         end=end,

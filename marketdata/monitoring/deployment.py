@@ -18,14 +18,13 @@ from prometheus_client import Metric
 
 from marketdata import alarms, connections, doctor
 from marketdata.backups import copies
-from marketdata.calendar import trading_dates
 from marketdata.ledger import batch_ledger
-from marketdata.models import BackupRun, Client, Market
+from marketdata.models import BackupRun, Client
 from marketdata.monitoring import figures
+from marketdata.monitoring.expectations import MOST_CLIENTS, Expectations
 from marketdata.realtime import broker, feed, live_state, redis_health
 from marketdata.storage import storage
 from marketdata.storage.base import PERIODS
-from marketdata.vendors import gap_minutes
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,6 @@ KEEP_S = 5.0
 """An answer so young is given again, whoever asks."""
 WAIT_S = 3.0
 """How long a look is waited for; Prometheus gives up after 4 s at the earliest (docker/prometheus)."""
-MOST_CLIENTS = 512  # INGEST_MAX_CLIENTS of one ingest server, unless it is raised
 Look = Callable[[], Iterable[Metric]]
 
 
@@ -47,7 +45,7 @@ class Deployment:
         self._looks: dict[str, Look] = {
             **{f"redis_{name}": partial(_look_at_redis, name, client) for name, client in servers.items()},
             "queues": self._look_at_queues,
-            "feeds": _look_at_feeds,
+            "feeds": partial(_look_at_feeds, Expectations()),
             "database": _look_at_database,
             "terminals": _look_at_terminals,
             "disks": _look_at_disks,
@@ -143,15 +141,16 @@ def _look_at_redis(name: str, client: redis.Redis) -> Iterator[Metric]:
         yield figure.family({(name,): value})
 
 
-def _look_at_feeds() -> Iterator[Metric]:
+def _look_at_feeds(expectations: Expectations) -> Iterator[Metric]:
     now_us = batch_ledger.now_us()
     newest = feed.newest(live_state.connection(), live_state.feeds())
     yield figures.FEED_COMMITTED.family({(name,): one.committed_us / 1e6 for name, one in newest.items()})
-    market = Market.objects.filter(code=gap_minutes.MARKET).exists() and trading_dates.calendar(gap_minutes.MARKET)
-    if market:
-        yield figures.FEED_OPEN.family(
-            {(name,): float(market.is_open(now_us, venue)) for name, venue in gap_minutes.VENUES.items()}
-        )
+    expectations.read(newest)
+    yield figures.FEED_OPEN.family(
+        {(name,): float(is_open) for name, is_open in expectations.open_feeds(now_us).items()}
+    )
+    yield figures.FEED_SILENCE.family({(name,): limit_s for name, limit_s in expectations.silences(now_us).items()})
+    yield figures.TERMINAL_EXPECTED.family({how: float(here) for how, here in expectations.clients(now_us).items()})
 
 
 def _look_at_database() -> Iterator[Metric]:

@@ -81,9 +81,19 @@ PARTITION_HEADROOM = Figure(
 FEED_COMMITTED = Figure(
     "naru_feed_committed_timestamp_seconds", "When the newest entry of a feed was committed", ("feed",)
 )
-FEED_OPEN = Figure("naru_feed_open", "1 while a market trades that the feed tells of", ("feed",))
+FEED_OPEN = Figure("naru_feed_open", "1 while trades may be printed at a market that the feed tells of", ("feed",))
+FEED_SILENCE = Figure(
+    "naru_feed_silence_limit_seconds",
+    "From how long without a commit on something is wrong with a feed; 0 while no trades are to be expected",
+    ("feed",),
+)
 TERMINAL_CONNECTED = Figure(
     "naru_terminal_connected", "1 when a client that may send is connected to an ingest server, 0 when not", _OF_CLIENT
+)
+TERMINAL_EXPECTED = Figure(
+    "naru_terminal_expected",
+    "1 when a market of a client's feeds takes orders or trades (hours), or one of unknown hours has a day (day)",
+    ("client", "by"),
 )
 BACKUP_AT = Figure(
     "naru_backup_proven_timestamp_seconds", "When the newest backup that was restored and compared began"

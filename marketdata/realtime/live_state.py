@@ -181,6 +181,12 @@ def feeds() -> list[str]:
     return sorted(key.decode().removeprefix(LATEST) for key in keys)
 
 
+def symbols(feed: str) -> list[str]:
+    """The symbols of which a latest trade of a feed is known, sorted."""
+    kept: Any = connection().hkeys(LATEST + feed)
+    return sorted(code.decode() for code in kept)
+
+
 def count(pipeline: Any, **increments: int) -> None:
     """Queue increments of the pipeline's counters (stored, books, events, rejected, float_noise, batches, commits,
     repeated, refused, dead); `stored` is of ticks."""

@@ -14,11 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families
 import marketdata
 from analytics.series import candles
 from marketdata.calendar import trading_dates
-from marketdata.models import Client, Market, Source, Symbol
+from marketdata.models import Client, FeedOwner, Market, Source, Symbol
 from marketdata.monitoring.deployment import Deployment
 from marketdata.realtime import feed, live_state
 from marketdata.storage import StorageError, storage
 from marketdata.storage.base import PERIODS
+from marketdata.types.units import SEOUL
 from tests import market
 from tests.road import Road
 from tests.servers import free_port
@@ -145,22 +146,86 @@ def test_what_belongs_to_no_process_is_looked_up(redis, vendor):
     assert ("naru_galera_ready",) not in told
 
 
-@pytest.mark.once
-def test_a_feed_is_open_while_its_market_trades(redis, monkeypatch):
-    kst = datetime.timezone(datetime.timedelta(hours=9))
-
-    def open_feeds(*when):
-        at_us = int(datetime.datetime(*when).replace(tzinfo=kst).timestamp() * 1e6)
-        monkeypatch.setattr("marketdata.monitoring.deployment.batch_ledger.now_us", lambda: at_us)
-        told = samples(Deployment([], wait_s=PATIENCE_S).collect())
-        return {labels[0][1] for (name, *labels), value in told.items() if name == "naru_feed_open" and value}
-
+@pytest.fixture
+def desk(redis):
+    """Three terminals and what each sent last: KIS the venues of KRX, Infomax stocks of KRX, Bloomberg one abroad; and
+    a replay that ended."""
+    sources = Source.objects.in_bulk(field_name="code")
+    markets = Market.objects.in_bulk()
+    for code, where in (("005930", "KRX"), ("AAPL", "US"), ("A01703", "KRX")):
+        Symbol.objects.create(code=code, market=markets[where])
+    pipeline = redis.pipeline(transaction=False)
+    for name, source, sent in (
+        ("kis", "KIS", {"krx": "005930", "unified": "005930", "kis_night": "A01703"}),
+        ("excel", "INFOMAX", {"infomax": "005930"}),
+        ("blp", "BLOOMBERG", {"bloomberg": "AAPL"}),
+        ("replayed", "REPLAY", {"replay": "005930"}),
+    ):
+        client, _ = Client.objects.create_with_secret(name=name, source=sources[source], may_send=True)
+        for feed_name, code in sent.items():
+            FeedOwner.objects.create(feed=feed_name, symbol=code, client=client, changed_us=1)
+            live_state.remember(pipeline, market.ticks([{"symbol": code}], feed=feed_name))
+    pipeline.execute()
     trading_dates.forget()
 
-    assert open_feeds(2026, 3, 16, 10, 0) == {"krx", "nxt", "unified"}
-    assert open_feeds(2026, 3, 16, 8, 10) == {"nxt", "unified"}
-    assert open_feeds(2026, 3, 16, 23, 0) == set()
+
+@pytest.fixture
+def told_at(desk, monkeypatch):
+    """What is told at a moment of Seoul's."""
+
+    def told(*when):
+        at_us = int(datetime.datetime(*when).replace(tzinfo=SEOUL).timestamp() * 1e6)
+        monkeypatch.setattr("marketdata.monitoring.deployment.batch_ledger.now_us", lambda: at_us)
+        return samples(Deployment([], wait_s=PATIENCE_S).collect())
+
+    return told
+
+
+def of_feeds(told, figure):
+    return {labels[0][1]: value for (name, *labels), value in told.items() if name == figure and value}
+
+
+@pytest.mark.once
+def test_a_feed_is_open_while_its_market_trades(told_at):
+    def open_feeds(*when):
+        return set(of_feeds(told_at(*when), "naru_feed_open"))
+
+    assert open_feeds(2026, 3, 16, 10, 0) == {"krx", "nxt", "unified", "infomax"}  # a Sunday in New York
+    assert open_feeds(2026, 3, 17, 8, 10) == {"nxt", "unified", "bloomberg"}
+    assert open_feeds(2026, 3, 16, 23, 0) == {"bloomberg"}
     assert open_feeds(2026, 3, 15, 10, 0) == set()  # a Sunday
+
+
+@pytest.mark.once
+def test_silence_of_a_feed_is_too_long_only_while_its_symbols_trade_continuously(told_at):
+    def limits(*when):
+        return of_feeds(told_at(*when), "naru_feed_silence_limit_seconds")
+
+    assert limits(2026, 11, 20, 10, 0) == {"krx": 120, "unified": 120, "infomax": 300}
+    assert limits(2026, 11, 20, 15, 25) == {}  # the closing auction: KIS tells of order books alone
+    assert limits(2026, 11, 20, 15, 55) == {"unified": 600}
+    assert limits(2026, 11, 20, 17, 0) == {"krx": 600, "unified": 600}
+    assert limits(2026, 11, 20, 8, 40) == {"unified": 300}
+    assert limits(2026, 11, 21, 10, 0) == {}
+
+
+@pytest.mark.once
+def test_a_terminal_is_expected_by_the_markets_of_what_it_sends(told_at):
+    def expected(*when):
+        told = told_at(*when)
+        return {
+            (dict(labels)["client"], dict(labels)["by"])
+            for (name, *labels), value in told.items()
+            if name == "naru_terminal_expected" and value
+        }
+
+    # The hours of New York and of the night are in no file, their trading days are known.
+    by_day = {("kis", "day"), ("blp", "day")}
+    assert expected(2026, 11, 20, 15, 25) == {("kis", "hours"), ("excel", "hours"), *by_day}  # in an auction as well
+    assert expected(2026, 11, 20, 8, 10) == {("kis", "hours"), *by_day}
+    assert expected(2026, 11, 20, 23, 0) == by_day
+    assert expected(2026, 11, 21, 10, 0) == {("blp", "day")}  # Friday evening there
+    assert expected(2026, 11, 22, 15, 0) == set()
 
 
 @pytest.mark.once

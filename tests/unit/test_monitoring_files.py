@@ -109,7 +109,7 @@ def test_commands_of_a_runbook_are_there():
 def test_each_alert_is_tested_to_fire_and_not_to(name):
     told = [bool(one["exp_alerts"]) for test in TESTED for one in test["alert_rule_test"] if one["alertname"] == name]
 
-    assert sorted(told) == [False, True]
+    assert set(told) == {False, True}
 
 
 def test_alertmanager_silences_alerts_that_there_are():

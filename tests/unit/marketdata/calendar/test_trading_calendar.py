@@ -165,6 +165,40 @@ def test_a_moment_is_in_the_phase_the_exchange_says(row):
 
 
 @pytest.mark.parametrize(
+    ("moment", "venue", "longest_s"),
+    [
+        ("2026-11-20T08:10:00", "NXT", 300),
+        ("2026-11-20T08:30:00", "KRX", None),  # orders are collected for the opening
+        ("2026-11-20T09:01:59", "KRX", None),  # what was silent before it began says nothing
+        ("2026-11-20T09:02:00", "KRX", 120),
+        ("2026-11-20T15:19:59", "KRX", 120),
+        ("2026-11-20T15:25:00", "KRX", None),  # the closing auction
+        ("2026-11-20T15:25:00", None, None),
+        ("2026-11-20T15:32:00", "KRX", None),  # its last print may come
+        ("2026-11-20T15:45:00", "KRX", None),  # at the close of the day: few trade
+        ("2026-11-20T15:50:00", None, 600),  # NXT's after-market
+        ("2026-11-20T16:10:00", "KRX", 600),
+        ("2026-11-20T20:00:00", None, None),
+        ("2026-11-21T10:00:00", None, None),
+        ("2026-11-19T16:15:00", "KRX", 120),  # on the day of the CSAT all is an hour later
+        ("2026-11-19T16:25:00", "KRX", None),
+    ],
+)
+def test_silence_is_too_long_only_while_trades_are_to_be_expected(moment, venue, longest_s):
+    assert KRX.longest_silence_s(at(moment), venue) == longest_s
+
+
+def test_silence_may_be_asked_for_in_some_sessions_and_is_not_known_without_hours():
+    after = at("2026-11-20T17:00:00")
+
+    assert KRX.longest_silence_s(after, "KRX", sessions=(Session.REGULAR,)) is None
+    assert KRX.longest_silence_s(at("2026-11-20T10:00:00"), "KRX", sessions=(Session.REGULAR,)) == 120
+    assert (
+        Calendar(Base(market="US", days={}, hours=[]), {}, timezone="America/New_York").longest_silence_s(after) is None
+    )
+
+
+@pytest.mark.parametrize(
     ("date", "start", "end"),
     [
         ("2026-11-25", "09:00:00", "15:33:00"),

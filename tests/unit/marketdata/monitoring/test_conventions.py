@@ -18,6 +18,7 @@ COUNTED: dict[str, Any] = {
 }
 LABELS = {
     # what bounds them
+    "by": "hours and day",
     "client": "clients are registered, and INGEST_MAX_CLIENTS are connected at most",
     "code": "written in the code",
     "feed": "quota of feeds",

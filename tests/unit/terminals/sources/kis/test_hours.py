@@ -43,7 +43,7 @@ def test_when_records_are_to_be_expected(feeds, moment, phase):
     assert (found and found.name) == phase
 
 
-def test_days_that_are_not_ordinary_are_those_of_the_servers_calendar():
+def test_days_that_are_not_ordinary_and_silences_are_those_of_the_servers_calendar():
     calendar = Calendar(trading_calendar.base("KRX"), {})
     names = {"regular": "continuous", "main": "continuous"}
     date, last = datetime.date(2026, 9, 14), calendar.base.last_date
@@ -53,11 +53,12 @@ def test_days_that_are_not_ordinary_are_those_of_the_servers_calendar():
                 continue  # of both venues
             midnight_us = at(f"{date}T00:00:00")
             held = [
-                ((span.start_us - midnight_us) // 1_000_000, (span.end_us - midnight_us) // 1_000_000)
+                ((span.start_us - midnight_us) // 1_000_000, (span.end_us - midnight_us) // 1_000_000, span.silence_s)
                 for span in calendar.phases(date, one.feed.upper())
                 if span.phase == names.get(one.name, one.name)
             ]
-            assert held == ([one.on(date)] if one.on(date) else []), (date, one)
+            bounds = one.on(date)
+            assert held == ([(*bounds, one.silence_s)] if bounds else []), (date, one)
         date += datetime.timedelta(days=1)
 
 
