@@ -22,11 +22,11 @@ from analytics.alerts.judging.conditions import Kind
 from analytics.alerts.judging.episodes import ARMED, Measured, State
 from analytics.alerts.judging.index import Place, Rule, watched
 from marketdata.calendar import trading_dates
-from marketdata.calendar.trading_calendar import Calendar, Phase
 from marketdata.models import Alarm, Alert
 from marketdata.realtime import alerts as shared
 from marketdata.realtime import broker, live_state
 from marketdata.types.units import microseconds
+from marketdata.vendors import gap_minutes
 
 MOST_ALARMS = 200
 """Subjects of a code that are looked at, those that were seen last."""
@@ -125,7 +125,7 @@ def _silences(rules: Iterable[Rule], places: Mapping[str, Place], now_us: int) -
                     of_market[key] = _newest(feed, rule.market, places)
                 times, markets = {"": of_market[key]}, {"": rule.market}
             for code, last_us in times.items():
-                seconds = standing.silence_s(last_us, _stretches(markets[code], now_us), now_us)
+                seconds = standing.silence_s(last_us, _stretches(feed, markets[code], now_us), now_us)
                 text = texts.text(rule.condition, code or f"{rule.market} ({feed})", seconds, rule.condition.level)
                 value = Measured(seconds, seconds, seconds)
                 found.append(Seen(rule, feed, code, value, text, now_us))
@@ -140,14 +140,10 @@ def _newest(feed: str, market: str, places: Mapping[str, Place]) -> int | None:
     return max((time_us for time_us in times if time_us is not None), default=None)
 
 
-def _stretches(market: str, now_us: int) -> list[tuple[int, int]]:
-    """When trading is continuous at the market's own venue: in an auction silence is as it should be."""
-    calendar: Calendar = trading_dates.calendar(market)
-    date = calendar.trade_date(now_us)
-    if not calendar.base.hours:
-        return calendar.trading_hours(date, None)
-    spans = calendar.phases(date, market)
-    return [(one.start_us, one.end_us) for one in spans if one.phase is Phase.CONTINUOUS]
+def _stretches(feed: str, market: str, now_us: int) -> list[tuple[int, int]]:
+    """When trading is continuous at the venue that a feed is of: in an auction silence is as it should be."""
+    calendar = trading_dates.calendar(market)
+    return calendar.continuous_hours(calendar.trade_date(now_us), gap_minutes.venue_of(feed, market))
 
 
 # --- terminals --------------------------------------------------------------------------------------------------------

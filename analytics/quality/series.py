@@ -32,7 +32,7 @@ from marketdata.models import (
 from marketdata.storage import storage
 from marketdata.types.tick_arrays import TICK_BITS, Int64
 from marketdata.types.units import MINUTE_US, day_of
-from marketdata.vendors.gap_minutes import VENUES
+from marketdata.vendors import gap_minutes
 from terminals import wire
 
 Pair = tuple[str, str]
@@ -255,7 +255,7 @@ class Reader:
         halts: Sequence[tuple[int, int]],
     ) -> None:  # fmt: skip
         calendar = trading_dates.calendar(share.market_id)
-        venue = VENUES.get(made.feed, share.market_id)
+        venue = gap_minutes.venue_of(made.feed, share.market_id)
         minutes = session_minutes.of_session(calendar, made.date, venue, always=share.market.open_on_weekends)
         made.minutes = minutes = _widened(minutes, times)
         present = np.zeros(len(minutes), np.bool_)
@@ -319,11 +319,11 @@ class Reader:
             share = known.get(one.symbol)
             if share is None or (one.symbol, one.feed) not in ticks:
                 continue
-            venue = VENUES.get(one.feed, share.market_id)
+            venue = gap_minutes.venue_of(one.feed, share.market_id)
             same = [
                 feed
                 for symbol, feed in ticks
-                if symbol == one.symbol and feed != one.feed and VENUES.get(feed, share.market_id) == venue
+                if symbol == one.symbol and feed != one.feed and gap_minutes.venue_of(feed, share.market_id) == venue
             ]
             if same:
                 others[one.symbol, one.feed] = share.primary_feed if share.primary_feed in same else min(same)

@@ -16,7 +16,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.calendar.trading_calendar import Calendar, Phase, Session
+from marketdata.calendar.trading_calendar import Calendar, Session
 from marketdata.types.tick_arrays import Int64, Mask
 from marketdata.types.units import MINUTE_US
 
@@ -27,8 +27,6 @@ EVIDENCE = 30
 BUSIEST = 0.999
 """The greatest share of minutes with a tick that is believed of anything."""
 PARTS = tuple(Session)
-CONTINUOUS = {Phase.PRE_MARKET, Phase.CONTINUOUS, Phase.AFTER_MARKET}
-"""The phases in which trades may come at any moment; auctions print once."""
 Int8 = npt.NDArray[np.int8]
 NONE = -1
 
@@ -77,7 +75,7 @@ def of_session(calendar: Calendar, date: datetime.date, venue: str | None, *, al
     spans = [
         (one.start_us // MINUTE_US, -(-one.end_us // MINUTE_US), one.session)
         for one in calendar.phases(date, venue)
-        if one.trading and one.phase in CONTINUOUS
+        if one.continuous
     ]
     if not spans and always and not calendar.base.hours:
         whole = calendar.trading_hours(date, None)

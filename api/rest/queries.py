@@ -266,11 +266,17 @@ class CorrectionsQuery(RecordsQuery):
 MOST_DAYS = 7_400  # of a calendar in one answer: twenty years
 
 
-class ClockQuery(Query):
+class MarketQuery(Query):
     market = serializers.CharField(required=False, max_length=8, help_text="default KRX")
 
 
-class CalendarQuery(ClockQuery):
+class ClockQuery(MarketQuery):
+    feed = serializers.CharField(
+        required=False, max_length=16, help_text="tell of its venue; default the market's own venue, and trading at any"
+    )
+
+
+class CalendarQuery(MarketQuery):
     start = DayField(required=False, help_text="first date, included; default the first of this year")
     end = DayField(required=False, help_text="last date, included; default the last of the year of `start`")
     date_type = serializers.CharField(required=False, max_length=16, help_text="accepted for the dialect's sake")

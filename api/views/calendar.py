@@ -12,10 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api.rest import errors, jsontext, response_schemas
+from api.rest import errors, feeds, jsontext, response_schemas
 from api.rest.queries import CalendarQuery, ClockQuery
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Calendar
+from marketdata.vendors import gap_minutes
 
 MARKET = "KRX"
 
@@ -49,33 +50,43 @@ def day(calendar: Calendar, date: datetime.date) -> dict[str, Any] | None:
     }
 
 
+def clock(calendar: Calendar, feed: str | None, now_us: int) -> dict[str, Any]:
+    """What the clock says at that moment: of the market's regular session, and of the phases of the venue that the feed
+    is of. Without a feed the phases are those of the market's own venue, and trading is that of any."""
+    venue = calendar.market if feed is None else gap_minutes.venue_of(feed, calendar.market)
+    traded_at = None if feed is None else venue
+    opens, closes = calendar.next_regular(now_us)
+    phase = calendar.phase_at(now_us, venue)
+    is_open = opens <= now_us
+    change = calendar.next_phase(now_us, venue)
+    following = change and change[1]
+    return {
+        "timestamp": jsontext.time(now_us),
+        "is_open": is_open,
+        "next_open": jsontext.time(calendar.next_regular(closes)[0] if is_open else opens),
+        "next_close": jsontext.time(closes),
+        "market": calendar.market,
+        "venue": venue,
+        "phase": None if phase is None else phase.phase,
+        "trading": calendar.is_open(now_us, traded_at),
+        "continuous": calendar.is_continuous(now_us, traded_at),
+        "next_phase": None if following is None else following.phase,
+        "next_phase_at": None if change is None else jsontext.time(change[0]),
+    }
+
+
 class ClockView(APIView):
-    """Whether a market is open now, and when it opens and closes next; `is_open` is of the regular session."""
+    """Whether a market is open now, and when it opens and closes next."""
 
     @extend_schema(
         operation_id="clock", parameters=[ClockQuery],
         responses={200: response_schemas.Clock, "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request) -> Response:
-        calendar, now_us = of(ClockQuery.read(request)), time.time_ns() // 1000
-        opens, closes = calendar.next_regular(now_us)
-        phase = calendar.phase_at(now_us)
-        is_open = opens <= now_us
-        change = calendar.next_phase(now_us)
-        following = change and change[1]
-        return Response(
-            {
-                "timestamp": jsontext.time(now_us),
-                "is_open": is_open,
-                "next_open": jsontext.time(calendar.next_regular(closes)[0] if is_open else opens),
-                "next_close": jsontext.time(closes),
-                "market": calendar.market,
-                "phase": None if phase is None else phase.phase,
-                "trading": calendar.is_open(now_us),
-                "next_phase": None if following is None else following.phase,
-                "next_phase_at": None if change is None else jsontext.time(change[0]),
-            }
-        )
+        """UnknownFeed where there is no such feed."""
+        query = ClockQuery.read(request)
+        feed = feeds.resolve(query["feed"]) if query.get("feed") else None
+        return Response(clock(of(query), feed, time.time_ns() // 1000))
 
 
 class CalendarView(APIView):

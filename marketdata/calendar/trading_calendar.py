@@ -129,6 +129,11 @@ class Span:
     start_us: int
     end_us: int
 
+    @property
+    def continuous(self) -> bool:
+        """Whether trades may come at any moment of it: in an auction, or at a closing price, silence says nothing."""
+        return self.silence_s is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
@@ -269,22 +274,23 @@ class Calendar:
         return found if venue is None else tuple(span for span in found if span.venue == venue)
 
     def phases_at(self, time_us: int, venue: str | None = None) -> tuple[Span, ...]:
-        """All that is held at that moment; trading before the taking of orders, then the one that began last."""
+        """All that is held at that moment, at one venue or at any; continuous trading before other trading, that
+        before the taking of orders, then the one that began last."""
         held = [span for span in self.phases(self.trade_date(time_us), venue) if span.start_us <= time_us < span.end_us]
-        return tuple(sorted(held, key=lambda span: (not span.trading, -span.start_us)))
+        return tuple(sorted(held, key=lambda span: (not span.continuous, not span.trading, -span.start_us)))
 
-    def phase_at(self, time_us: int, venue: str | None = None) -> Span | None:
-        """What a trade printed at that moment belongs to; at the market's own venue unless another is named."""
-        return next(iter(self.phases_at(time_us, venue or self.market)), None)
+    def phase_at(self, time_us: int, venue: str | None) -> Span | None:
+        """What a trade printed at that moment belongs to, at one venue or, the first of `phases_at`, at any."""
+        return next(iter(self.phases_at(time_us, venue)), None)
 
-    def next_phase(self, time_us: int) -> tuple[int, Span | None] | None:
-        """When the phase of that moment ends, in microseconds, and what is held then (None: closed), at the market's
-        own venue. None: of this market no phases are known, or nothing changes for LONGEST_CLOSURE days."""
-        now, date = self.phase_at(time_us), self.trade_date(time_us)
+    def next_phase(self, time_us: int, venue: str | None) -> tuple[int, Span | None] | None:
+        """When the phase of that moment ends, in microseconds, and what is held then (None: closed), at one venue or at
+        any. None: of this market no phases are known, or nothing changes for LONGEST_CLOSURE days."""
+        now, date = self.phase_at(time_us, venue), self.trade_date(time_us)
         for _ in range(LONGEST_CLOSURE if self.base.hours else 0):
-            spans = self.phases(date, self.market)
+            spans = self.phases(date, venue)
             for moment in sorted({edge for span in spans for edge in (span.start_us, span.end_us) if edge > time_us}):
-                held = self.phase_at(moment)
+                held = self.phase_at(moment, venue)
                 if (held and held.phase) != (now and now.phase):
                     return moment, held
             date += DAY
@@ -308,6 +314,10 @@ class Calendar:
             and span.start_us + span.silence_s * 1_000_000 <= time_us < span.end_us
         ]
         return min(limits, default=None)
+
+    def is_continuous(self, time_us: int, venue: str | None = None) -> bool:
+        """Whether trades may come at any moment then, at one venue or at any."""
+        return any(start <= time_us < end for start, end in self.continuous_hours(self.trade_date(time_us), venue))
 
     def next_open(self, time_us: int, venue: str | None = None) -> int:
         """The first moment after this one at which trading begins, at one venue or at any. LookupError if there is none
@@ -375,14 +385,19 @@ class Calendar:
 
     def trading_hours(self, date: datetime.date, venue: str | None) -> list[tuple[int, int]]:
         """The stretches [start_us, end_us) of a date in which trades are printed, at one venue or at any: phases that
-        touch or overlap are one."""
+        touch or overlap are one. The whole date where a market has no hours."""
+        return self._stretches(date, [span for span in self.phases(date, venue) if span.trading])
+
+    def continuous_hours(self, date: datetime.date, venue: str | None) -> list[tuple[int, int]]:
+        """As `trading_hours`, without auctions and closing prices: when trades may come at any moment."""
+        return self._stretches(date, [span for span in self.phases(date, venue) if span.continuous])
+
+    def _stretches(self, date: datetime.date, spans: Iterable[Span]) -> list[tuple[int, int]]:
         if not self.base.hours:
             whole = self._instant(date, -self._shift), self._instant(date + DAY, -self._shift)
             return [whole] if self.is_session(date) else []
         merged: list[tuple[int, int]] = []
-        for span in self.phases(date, venue):
-            if not span.trading:
-                continue
+        for span in spans:
             if merged and span.start_us <= merged[-1][1]:
                 merged[-1] = merged[-1][0], max(merged[-1][1], span.end_us)
             else:

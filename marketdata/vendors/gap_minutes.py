@@ -247,6 +247,12 @@ def _total(missing: Iterable[int | None]) -> int | None:
     return total
 
 
+def venue_of(feed: str, market: str) -> str | None:
+    """The venue of a market's calendar whose hours a feed has; None is any. Feeds of no venue have those of the
+    market's own."""
+    return VENUES.get(feed, market) if market == MARKET else market
+
+
 def _bounds(date: datetime.date) -> tuple[int, int]:
     """When a trading date begins and ends."""
     calendar = trading_dates.calendar(MARKET)

@@ -224,6 +224,7 @@ def test_clock_and_calendar_have_the_dialect_s_shape(serving):
     assert clock["phase"] != clock["next_phase"]
     assert serving.read("/v2/clock", market="CME")["next_phase_at"] is None  # of which no phases are known
     assert serving.get("/v2/clock", market="NOWHERE").status_code == 404
+    assert serving.get("/v2/clock", feed="nowhere").status_code == 404
     assert serving.get("/v2/calendar", start="2026-11-18", end="2026-11-17").status_code == 422
     assert serving.get("/v2/calendar", start="1990-01-01", end="2026-11-17").status_code == 422
 

@@ -78,6 +78,21 @@ def test_each_symbol_of_a_rule_is_silent_for_itself_and_none_when_its_market_is_
     assert [goes_on for *_, goes_on in told()] == [False, False]
 
 
+def test_silence_is_told_in_the_hours_of_the_feed_s_venue_also_before_and_after_the_regular_session(owner):
+    rule(owner, "stale", {"seconds": "60"}, symbols=["005930"], feed="nxt")
+    rule(owner, "stale", {"seconds": "60"}, symbols=["005930"], feed="krx", name="krx")
+    before, between, auction, after = -50 * 60, -5 * 60, 6 * 3600 + 25 * 60, 9 * 3600
+
+    at(before)
+    assert told() == [("nxt", "005930", "600", True)]  # since 8:00; KRX begins at 9:00
+    at(between)
+    assert told() == [("nxt", "005930", "600", False)]
+    at(auction)
+    assert len(told()) == 1
+    at(after)  # at KRX there was no continuous after-market yet in March 2026
+    assert told() == [("nxt", "005930", "600", False), ("nxt", "005930", "8400", True)]
+
+
 def connected(*clients: str) -> None:
     live_state.show_ingest("test", {"instance": "test", "clients": [{"client": one} for one in clients]})
 

@@ -24,8 +24,10 @@ class Clock(serializers.Serializer[Any]):
     next_open = serializers.DateTimeField(help_text="the next opening of a regular session")
     next_close = serializers.DateTimeField(help_text="the next closing of a regular session")
     market = serializers.CharField()
-    phase = serializers.CharField(allow_null=True, help_text="what is held now at the market's own venue")
-    trading = serializers.BooleanField(help_text="whether trades may be printed now at any venue")
+    venue = serializers.CharField(allow_null=True, help_text="whose phases these are; null: of any of its venues")
+    phase = serializers.CharField(allow_null=True, help_text="what is held now at the venue; null: closed")
+    trading = serializers.BooleanField(help_text="whether trades may be printed now; without `feed` at any venue")
+    continuous = serializers.BooleanField(help_text="whether they may come at any moment, as they do not in an auction")
     next_phase = serializers.CharField(allow_null=True, help_text="what is held after the phase of now; null: closed")
     next_phase_at = serializers.DateTimeField(allow_null=True, help_text="when it begins; null: nothing is known")
 

@@ -88,7 +88,7 @@ function take(told) {
   show("nothing").hidden = true;
   remember(true);
   const [largest] = [...told.groups].sort((a, b) => b.turnover - a.turnover);
-  session.follow(largest.market);
+  session.follow(largest.market, feed);
   state();
   draw();
 }
@@ -104,7 +104,7 @@ function nothing() {
 function state() {
   const at = sums && new Date(sums.t);
   const still = at && session.now - at > LATE_MS;
-  const name = failures ? "lost" : !sums ? "connecting" : !still ? "live" : session.trading ? "delayed" : "paused";
+  const name = failures ? "lost" : !sums ? "connecting" : !still ? "live" : session.continuous ? "delayed" : "paused";
   show("link").dataset.state = document.body.dataset.link = name;
   show("link").textContent = STATES[name];
   show("away").hidden = !at || (name !== "lost" && name !== "delayed");

@@ -141,7 +141,7 @@ async function open() {
   const { symbol } = watchlist.row(code);
   show("name").textContent = called(symbol) || symbol.symbol;
   show("code").textContent = `${called(symbol) ? `${symbol.symbol} · ` : ""}${symbol.market} · ${feed}`;
-  session.follow(symbol.market);
+  session.follow(symbol.market, feed);
   return load(true);
 }
 

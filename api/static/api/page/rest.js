@@ -53,7 +53,7 @@ export const operations = () => ask("/v2/operations");
 export const unseenAlerts = () => ask("/v2/alerts?acknowledged=false&limit=100");
 export const qualityMap = (values) => ask(`/v2/quality/map?${query(values)}`);
 export const qualityOf = (date, code, values) => ask(`/v2/quality/${part(date)}/${part(code)}?${query(values)}`);
-export const clock = (market) => ask(`/v2/clock?${query({ market })}`);
+export const clock = (market, feed) => ask(`/v2/clock?${query({ market, feed })}`);
 export const symbols = (values) => ask(`/v2/symbols?${query(values)}`);
 export const symbol = (code) => ask(`/v2/symbols/${part(code)}`);
 export const snapshots = (codes, feed) => ask(`/v2/stocks/snapshots?${query({ symbols: codes.join(","), feed })}`);

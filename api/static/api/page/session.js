@@ -1,4 +1,4 @@
-// How the market of the chosen symbol trades now, and what comes next; and the time, by the server's clock.
+// How the venue of a feed trades now, and what comes next; and the time, by the server's clock.
 import { dayAndTime, time } from "./format.js";
 import * as rest from "./rest.js";
 
@@ -10,8 +10,8 @@ const PHASES = {
 const EVERY_MS = 30_000;
 
 export class Session {
-  trading = false; // whether anything of the market may be traded now
-  #place; #market = ""; #timer = 0; #ahead = 0;
+  continuous = false; // whether trades of the feed may come at any moment now
+  #place; #market = ""; #feed = ""; #timer = 0; #ahead = 0;
 
   constructor(place, clock) {
     this.#place = place;
@@ -23,39 +23,40 @@ export class Session {
     return new Date(Date.now() + this.#ahead);
   }
 
-  follow(market) {
-    if (market === this.#market) return;
-    this.#market = market;
+  follow(market, feed) {
+    if (market === this.#market && feed === this.#feed) return;
+    [this.#market, this.#feed] = [market, feed];
     this.#look();
   }
 
   async #look() {
     clearTimeout(this.#timer);
-    const market = this.#market;
+    const [market, feed] = [this.#market, this.#feed];
+    const other = () => market !== this.#market || feed !== this.#feed;
     let wait = EVERY_MS;
     try {
       const asked = Date.now();
-      const clock = await rest.clock(market);
-      if (market !== this.#market) return;
+      const clock = await rest.clock(market, feed);
+      if (other()) return;
       this.#ahead = Date.parse(clock.timestamp) - (asked + Date.now()) / 2;
-      this.trading = clock.trading;
+      this.continuous = clock.continuous;
       if (clock.next_phase_at === null) return void (this.#place.hidden = true); // of most markets no phases are known
       this.#show(clock);
       const left = Date.parse(clock.next_phase_at) - Date.parse(clock.timestamp);
       wait = Math.min(EVERY_MS, Math.max(left + 200, 1000));
     } catch {
-      if (market !== this.#market) return;
+      if (other()) return;
       this.#place.hidden = true;
     }
     this.#timer = setTimeout(() => this.#look(), wait);
   }
 
-  #show({ market, phase, next_phase, next_phase_at }) {
+  #show({ venue, phase, next_phase, next_phase_at }) {
     const at = new Date(next_phase_at);
     const near = at - Date.now() - this.#ahead < 20 * 3600 * 1000;
     this.#place.hidden = false;
     this.#place.dataset.open = String(phase !== null);
-    this.#place.textContent = `${market} ${name(phase)} → ${near ? time(at).slice(0, 5) : dayAndTime(at).replace(/:\d\d KST$/, "")} ${name(next_phase)}`;
+    this.#place.textContent = `${venue ?? gettext("all venues")} ${name(phase)} → ${near ? time(at).slice(0, 5) : dayAndTime(at).replace(/:\d\d KST$/, "")} ${name(next_phase)}`;
   }
 }
 

@@ -229,7 +229,7 @@ def test_the_closing_print_is_in_the_minute_of_half_past_three_which_is_regular(
     prints = np.array([at("2026-11-25T15:30:00"), at("2026-11-25T15:30:29.999999")], np.int64)
 
     assert set(trading_dates.minutes(prints).tolist()) == {at("2026-11-25T15:30:00")}
-    span = KRX.phase_at(at("2026-11-25T15:30:00"))
+    span = KRX.phase_at(at("2026-11-25T15:30:00"), "KRX")
     assert span is not None
     assert (span.session, span.phase) == (Session.REGULAR, Phase.CLOSING_AUCTION)
 
@@ -427,7 +427,7 @@ def test_a_market_of_which_nothing_is_checked_in_opens_on_weekdays_without_phase
     assert not CME.is_session(day("2026-11-28"))
     assert CME.phases(day("2026-11-27")) == ()
     assert CME.regular_window(day("2026-11-27")) is None
-    assert CME.phase_at(at("2026-11-27T10:00:00", CHICAGO)) is None
+    assert CME.phase_at(at("2026-11-27T10:00:00", CHICAGO), None) is None
     assert not CME.covers(day("2026-11-27"))
 
 
@@ -513,8 +513,8 @@ def test_a_running_server_never_loads_the_library_or_pandas():
 
 
 def test_what_comes_next_is_the_first_change_of_the_phase_over_nights_and_holidays():
-    def following(moment):
-        change = KRX.next_phase(at(moment))
+    def following(moment, venue="KRX"):
+        change = KRX.next_phase(at(moment), venue)
         assert change is not None
         when, span = change
         return KRX.local(when).isoformat()[:16], span and span.phase
@@ -523,3 +523,32 @@ def test_what_comes_next_is_the_first_change_of_the_phase_over_nights_and_holida
     assert following("2026-11-25T15:00:00") == ("2026-11-25T15:20", Phase.CLOSING_AUCTION)
     assert following("2026-11-25T15:20:00") == ("2026-11-25T15:33", None)
     assert following("2026-11-27T23:00:00") == ("2026-11-30T08:20", Phase.OPENING_AUCTION)
+    assert following("2026-11-25T07:00:00", "NXT") == ("2026-11-25T08:00", Phase.PRE_MARKET)
+    assert following("2026-11-25T08:10:00", "NXT") == ("2026-11-25T08:50", None)
+    assert following("2026-11-25T16:30:00", "NXT") == ("2026-11-25T20:00", None)
+    # At any of them continuous trading goes before a closing price, and that before the taking of orders.
+    assert following("2026-11-25T08:10:00", None) == ("2026-11-25T08:50", Phase.OPENING_AUCTION)
+    assert following("2026-11-25T15:35:00", None) == ("2026-11-25T15:40", Phase.AFTER_MARKET)
+
+
+@pytest.mark.parametrize(
+    ("venue", "stretches"),
+    [
+        ("KRX", [("09:00", "15:20"), ("16:00", "20:00")]),
+        ("NXT", [("08:00", "08:50"), ("09:00", "15:20"), ("15:40", "20:00")]),
+        (None, [("08:00", "08:50"), ("09:00", "15:20"), ("15:40", "20:00")]),
+    ],
+)
+def test_trades_may_come_at_any_moment_outside_of_auctions_and_closing_prices(venue, stretches):
+    found = KRX.continuous_hours(day("2026-11-25"), venue)
+
+    assert [tuple(KRX.local(moment).strftime("%H:%M") for moment in one) for one in found] == stretches
+    assert KRX.is_continuous(at("2026-11-25T16:30:00"), venue)
+    assert not KRX.is_continuous(at("2026-11-25T15:25:00"), venue)
+    assert KRX.continuous_hours(day("2026-11-28"), venue) == []
+
+
+def test_a_market_without_hours_trades_at_any_moment_of_its_days():
+    date = day("2026-11-27")
+
+    assert CME.continuous_hours(date, None) == CME.trading_hours(date, None) != []
