@@ -68,6 +68,12 @@ class SegmentList:
         self._note_lost(segment, index)
         return index
 
+    def pop_first(self) -> Segment:
+        """Take the oldest file out of the list, and its index out of those kept at hand."""
+        oldest = self.files.pop(0)
+        self._indexed = [one for one in self._indexed if one is not oldest]
+        return oldest
+
     def rows_below(self, seq: int) -> int:
         """The rows of the epoch before batch `seq`, which is here."""
         segment = self.of(seq)

@@ -450,7 +450,7 @@ class Spool:
     def _drop_oldest(self) -> None:
         # First the mark: a file that is gone below it was let go, one above it was lost.
         self._mark(durable=True)
-        self._segments.files.pop(0).path.unlink()
+        self._segments.pop_first().path.unlink()
         spool_state.sync_folder(self._folder, self._fsync)
 
     def _roll(self) -> None:

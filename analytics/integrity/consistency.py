@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from analytics.integrity import differences
 from analytics.integrity.differences import BatchSums, Finding, Findings
 from analytics.series import candles, daily_candles
-from marketdata.ledger import day_ticks
+from marketdata.ledger import batch_ledger, day_ticks
 from marketdata.maintenance import dropped, rollover
 from marketdata.maintenance.dropped import Kind
 from marketdata.models import DroppedDay, IngestBatch, IngestBatchDay, RolloverRun, Symbol
@@ -73,7 +73,7 @@ def silent(_: str) -> None:
 def known_dates(first: datetime.date | None = None, last: datetime.date | None = None) -> list[datetime.date]:
     """The trading dates of which there is a rollover, a ledger entry or a tick, oldest first."""
     every = set(RolloverRun.objects.values_list("trade_date", flat=True))
-    every |= set(IngestBatchDay.objects.order_by().values_list("trade_date", flat=True).distinct())
+    every |= set(batch_ledger.trading_dates(datetime.date.min, datetime.date.max))
     every |= {*storage().dates(TEMP), *storage().dates(HISTORY)}
     return sorted(date for date in every if (first is None or first <= date) and (last is None or date <= last))
 

@@ -287,30 +287,9 @@ def day_figure(date: datetime.date) -> Figure:
     return Figure(int(found["rows"] or 0), int(found["checksum"] or 0) % PRIME)
 
 
-# From each date to the next by the index: as many look-ups as there are dates, however many batches there are.
-_DATES = """
-WITH RECURSIVE known (day, number) AS (
-    SELECT MIN(trade_date), 1 FROM ingest_batch_day WHERE trade_date >= %s AND trade_date < %s
-    UNION ALL
-    SELECT (SELECT MIN(b.trade_date) FROM ingest_batch_day b WHERE b.trade_date > known.day AND b.trade_date < %s),
-        known.number + 1
-    FROM known WHERE known.day IS NOT NULL AND known.number < %s
-) SELECT day FROM known WHERE day IS NOT NULL
-"""
-_DATES_AT_ONCE = 500
-
-
 def trading_dates(start: datetime.date, end: datetime.date) -> list[datetime.date]:
     """The trading dates with start <= date < end of which a batch stored anything, oldest first."""
-    found: list[datetime.date] = []
-    while True:
-        with connection.cursor() as cursor:
-            cursor.execute(_DATES, [start.isoformat(), end.isoformat(), end.isoformat(), _DATES_AT_ONCE])
-            rows = [datetime.date.fromisoformat(str(day)) for (day,) in cursor.fetchall()]
-        found += rows
-        if len(rows) < _DATES_AT_ONCE:
-            return found
-        start = rows[-1] + datetime.timedelta(days=1)
+    return storage().ledger_dates(start, end)
 
 
 def changed(known: int, checksum: int) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from marketdata.types.units import DAY_US
 
 # A source's own trading date is at most 7 days from the event's UTC date (ingest.validation); a market's is nearer.
 NEAR_DAYS = 8
@@ -29,3 +32,22 @@ class TickKey:
     symbol: str
     time_us: int
     tick_id: int = 0
+
+
+_WIDER = 4
+
+
+def stretches(start_us: int, end_us: int, *, days: int, ascending: bool) -> Iterator[tuple[int, int]]:
+    """The time from start_us to end_us in pieces [start, end), from one end on: the first of so many days, each of the
+    others several times as long as the one before. Who wants a few rows from one end of years finds them in the first
+    pieces, and asks few times if there are none for years."""
+    width_us = days * DAY_US
+    while start_us < end_us:
+        if ascending:
+            piece = (start_us, min(end_us, start_us + width_us))
+            start_us = piece[1]
+        else:
+            piece = (max(start_us, end_us - width_us), end_us)
+            end_us = piece[0]
+        yield piece
+        width_us *= _WIDER

@@ -1,62 +1,52 @@
-"""SQL that databases share: what each is asked in the same words (`SharedSQL`), and what only the servers have in
-common (`ServerSQL`). A backend brings its words for columns, times and dates."""
+"""SQL that databases share: what each is asked in the same words. A backend brings its words for columns, times and
+dates; what only servers have in common is `marketdata.storage.server_sql`'s."""
 
 from __future__ import annotations
 
 import abc
 import datetime
 import os
-import random
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
-from django.db import DatabaseError
 
 from marketdata.storage import portable, span_reads
 from marketdata.storage.base import (
     ALL_FEEDS,
-    CACHES,
     DAILY,
     FINISHED_US,
-    HISTORY,
     MINUTES,
-    SIZE_DIGITS,
     TEMP,
-    VALUE_DIGITS,
-    VOLUME_DIGITS,
     Latest,
     Series,
     Span,
-    StorageBusyError,
-    TickKey,
     Window,
 )
 from marketdata.storage.candlereads import CandleReads
-from marketdata.storage.periods import Place
-from marketdata.storage.rows import TICK_NAMES, chosen_ticks, moments, nearby, ticks_from_rows
+from marketdata.storage.rows import TICK_NAMES, ticks_from_rows
 from marketdata.types import checksums, daily_bars, minute_bars
 from marketdata.types.checksums import Figure
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
-from marketdata.types.tick_arrays import SIZES, Int64, Ticks
-from marketdata.types.units import date_of, day_of
+from marketdata.types.tick_arrays import Int64, Ticks
+from marketdata.types.units import day_of
 
-T = TypeVar("T")
-ROWS_A_STATEMENT = 500
 _SYMBOLS = 100  # of one question
+_DATES_AT_ONCE = 500
 _SLOTS = 8  # of a feed's revision: workers that commit at the same time write different ones
-REFINED = {
-    **dict.fromkeys(SIZES, SIZE_DIGITS),
-    "volume": VOLUME_DIGITS,
-    "regular_volume": VOLUME_DIGITS,
-    "value": VALUE_DIGITS,
-}
-"""The columns of sizes and of what is made of them, and their digits."""
-PATIENCE_S = 60.0
-"""How long the upkeep waits for others to let go of a table."""
+LEDGER_DATES = """
+WITH RECURSIVE known (day, until, number) AS (
+    SELECT
+        (SELECT MIN(trade_date) FROM ingest_batch_day WHERE trade_date >= %s AND trade_date < %s),
+        (SELECT MAX(trade_date) FROM ingest_batch_day WHERE trade_date >= %s AND trade_date < %s),
+        1
+    UNION ALL
+    SELECT {next}, until, number + 1 FROM known WHERE day < until AND number < %s
+) SELECT day, {there} FROM known WHERE day IS NOT NULL ORDER BY day
+"""
 
 
 class SharedSQL(CandleReads):
@@ -77,6 +67,23 @@ class SharedSQL(CandleReads):
         " ON CONFLICT (place) DO UPDATE SET revision = excluded.revision"
     )
     """Writes a revision, whether there was one or not."""
+
+    LEDGER_DATES: ClassVar[str] = LEDGER_DATES.format(
+        next="(SELECT MIN(b.trade_date) FROM ingest_batch_day b WHERE b.trade_date > known.day)", there="1"
+    )
+    """From one trading date of the ledger to the next by the index, at most so many from a date on: each, and 1; days
+    of which there is none may be among them with NULL."""
+
+    def ledger_dates(self, start: datetime.date, end: datetime.date) -> list[datetime.date]:
+        found: list[datetime.date] = []
+        while start < end:
+            rows = self._query(self.LEDGER_DATES, [*[start.isoformat(), end.isoformat()] * 2, _DATES_AT_ONCE])
+            days = [(datetime.date.fromisoformat(str(day)), there) for day, there in rows]
+            found += [day for day, there in days if there]
+            if len(days) < _DATES_AT_ONCE:
+                break
+            start = days[-1][0] + datetime.timedelta(days=1)
+        return found
 
     @abc.abstractmethod
     def _write_minutes(self, bars: Bars) -> int:
@@ -290,172 +297,3 @@ class SharedSQL(CandleReads):
         if changed:
             self.note_finished(bars.feed)
         return changed
-
-
-class ServerSQL(SharedSQL):
-    """What the backends of servers inherit."""
-
-    NOW: ClassVar[str]
-    """The server's own time, as a column holds it."""
-    SIZED: ClassVar[tuple[str, ...]] = (TEMP, HISTORY, MINUTES, DAILY, CACHES[0])
-    """The tables that had sizes of four decimal places."""
-
-    @abc.abstractmethod
-    def _insertion(self, table: str, names: Sequence[str], replace: Sequence[str]) -> tuple[str, str]:
-        """What stands before and behind the rows of a statement that inserts these columns. Rows whose key is there are
-        left alone, or replaced where `replace` names the key."""
-
-    @abc.abstractmethod
-    def _beyond(self, sign: str, key: TickKey) -> tuple[str, list[Any]]:
-        """Ticks behind (`sign` is >) or before (<) a key, as a condition with its parameters."""
-
-    @abc.abstractmethod
-    def _is_locked(self, error: DatabaseError) -> bool:
-        """Whether others held what was wanted, so that it may be tried again."""
-
-    @abc.abstractmethod
-    def _coarse_columns(self) -> list[tuple[str, str]]:
-        """Columns of decimals that have not the digits of REFINED: table, and how ALTER TABLE changes the column."""
-
-    def refine_sizes(self) -> None:
-        changes: dict[str, list[str]] = {}
-        for table, change in self._coarse_columns():
-            if table in self.SIZED:
-                changes.setdefault(table, []).append(change)
-        if TEMP in changes or HISTORY in changes:
-            self._refuse_what_is_too_large(10**12)
-        for table, wanted in sorted(changes.items()):
-            self._query(f"ALTER TABLE {table} {', '.join(wanted)}")
-
-    def execute_together(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        if not statements:
-            return
-        with self.connection.cursor() as cursor:
-            cursor.execute("; ".join(sql for sql, _ in statements), [one for _, params in statements for one in params])
-            while cursor.nextset():  # an error of a later statement is raised here
-                pass
-
-    def _day(self, days: int) -> datetime.date:
-        return date_of(days)
-
-    def _moments(self, times_us: Int64) -> Sequence[Any]:
-        return moments(times_us)
-
-    def _decimal(self, value: int, places: int) -> str:
-        return f"{value}e-{places}"
-
-    def _put(
-        self,
-        table: str,
-        columns: Sequence[str],
-        rows: Sequence[Sequence[Any]],
-        *,
-        replace: Sequence[str] = (),
-        stamp: str = "",
-    ) -> int:
-        stored = 0
-        before, behind = self._insertion(table, [*columns, stamp] if stamp else list(columns), replace)
-        row = f"({', '.join(['%s'] * len(columns))}{f', {self.NOW}' if stamp else ''})"
-        for start in range(0, len(rows), ROWS_A_STATEMENT):
-            part = rows[start : start + ROWS_A_STATEMENT]
-            values = [value for one in part for value in one]
-            stored += self._changed(f"{before} {', '.join([row] * len(part))} {behind}", values)
-            self._explain_warnings()
-        return stored
-
-    def _put_many(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
-        text = "".join(["\t".join(map(_field, row)) + "\n" for row in rows])
-        return self._load_lines(table, columns, text.encode(), rows) if rows else 0
-
-    @abc.abstractmethod
-    def _load_lines(self, table: str, columns: Sequence[str], text: bytes, rows: Sequence[Sequence[Any]]) -> int:
-        """Load rows as `_put_many` has written them, a line each with tabs between the values; those whose key is there
-        are left alone. How many were new."""
-
-    def _explain_warnings(self) -> None:
-        """StorageError if the last statement left out rows for another reason than that they were there; for a server
-        that says so in a warning only."""
-
-    def clock_us(self) -> int:
-        return int(self._query(f"SELECT {self.clock_sql}")[0][0])
-
-    def read_ticks(
-        self,
-        symbol: str,
-        feed: str,
-        start_us: int,
-        end_us: int,
-        *,
-        kind: int | None = None,
-        after: TickKey | None = None,
-        limit: int | None = None,
-        ascending: bool = True,
-        table: str | None = None,
-        columns: Sequence[str] | None = None,
-    ) -> Ticks:
-        where = ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"]
-        params: list[Any] = [symbol, feed, self._moment(start_us), self._moment(end_us)]
-        if kind is not None:
-            where.append("kind = %s")
-            params.append(self._kind(kind))
-        way, sign = ("ASC", ">") if ascending else ("DESC", "<")
-        if after is not None:
-            condition, values = self._beyond(sign, after)
-            where.append(condition)
-            params += values
-        # The trading date is the event's own within a week (ingest.validation); it is what partitions are chosen by.
-        where += ["trade_date >= %s", "trade_date <= %s"]
-        params += [nearby(start_us, -8), nearby(end_us, 8)]
-        order = f"ORDER BY event_time {way}, tick_id {way}" + ("" if limit is None else f" LIMIT {limit:d}")
-        names, select = ([], f"{self.TICK}, event_time") if columns is None else self._chosen(columns)
-        # The first place is what a moving day is taken out of, so whoever holds it sees the day in one place.
-        places = self.tick_tables if table is None else (table,)
-        parts = [
-            f"(SELECT {select} FROM {self.connection.ops.quote_name(place)} WHERE {' AND '.join(where)} {order})"
-            for place in places
-        ]
-        # One part in brackets is ordered already, and may not be so once more.
-        whole = order if columns is None else order.replace("event_time", "time_us")
-        ordered = f"{' UNION ALL '.join(parts)} {whole}" if len(parts) > 1 else parts[0]
-        rows = self._query_with_retry(ordered, params * len(places))
-        if columns is not None:
-            return chosen_ticks(feed, symbol, rows, names)
-        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
-
-    def _place(self, table: str) -> Place:
-        """By what a process remembers the partitions of a table."""
-        settings_dict = self.connection.settings_dict
-        return (str(settings_dict["HOST"]), str(settings_dict["PORT"]), str(settings_dict["NAME"]), table)
-
-    def _has_rows(self, table: str, date: datetime.date) -> bool:
-        return bool(self._query(f"SELECT 1 FROM {table} WHERE trade_date = %s LIMIT 1", [date]))
-
-    def _count_moved(self, date: datetime.date) -> int:
-        """How many ticks of a trading date lie in history."""
-        return int(self._query(f"SELECT count(*) FROM {HISTORY} WHERE trade_date = %s", [date])[0][0])
-
-    def _with_lock_retry(
-        self,
-        work: Callable[[], T],
-        *,
-        busy: Callable[[], str],
-        patience_s: float,
-        pause_s: tuple[float, float] = (0.02, 0.15),
-    ) -> T:
-        """Do what waits for a lock only briefly, for whoever comes meanwhile waits behind us; again and again, with a
-        pause between these bounds, until `patience_s` is over. StorageBusyError then, in the words of `busy`."""
-        until = time.monotonic() + patience_s
-        while True:
-            try:
-                return work()
-            except DatabaseError as error:
-                if not self._is_locked(error):
-                    raise
-                if time.monotonic() > until:
-                    raise StorageBusyError(busy()) from error
-            time.sleep(random.uniform(*pause_s))  # noqa: S311 - jitter, not a secret
-
-
-def _field(value: Any) -> str:
-    """A value as both servers read it in a line of text: LOAD DATA and COPY."""
-    return "\\N" if value is None else str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")

@@ -152,6 +152,19 @@ class CandleContract:
 
         assert seen == sorted((NINE_US + at * MINUTE_US for at in range(7)), reverse=not ascending)
 
+    @pytest.mark.parametrize("ascending", [True, False])
+    def test_few_candles_of_many_years_are_read_in_order_from_either_end(self, store, ascending):
+        days = [-4_000, -400, -100, -65, -17, -16, -1, 0, 3, 30, 3_000]
+        times = [NINE_US + day * market.DAY_US for day in days]
+        merge(store, market.ticks([{"time_us": time_us} for time_us in times]))
+
+        for limit in (1, 2, 11, 12):
+            seen: list[int] = []
+            while page := read_bars(store, after=self._key(seen), limit=limit, ascending=ascending).time_us.tolist():
+                assert len(page) <= limit
+                seen += page
+            assert seen == sorted(times, reverse=not ascending), limit
+
     def _key(self, seen: list[int]) -> TickKey | None:
         return TickKey("005930", seen[-1]) if seen else None
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
 
+from marketdata.models import IngestBatchDay
 from marketdata.storage import Storage, StorageBusyError, StorageError, storage
 from marketdata.storage.base import HISTORY
 from marketdata.storage.mariadb import partitions
@@ -56,8 +57,30 @@ def rows_by_partition(table: str) -> dict[str, int]:
     return counts
 
 
+def rows_looked_at() -> int:
+    """How many rows of tables and indexes this connection has read so far."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW SESSION STATUS LIKE 'Handler_read%'")
+        return sum(int(value) for _, value in cursor.fetchall())
+
+
 class TestMariaDB(StorageContract):
     vendor = "mysql"
+
+    def test_dates_of_the_ledger_are_looked_up_however_many_batches_there_are(self, store):
+        entries = [
+            IngestBatchDay(
+                batch=number, trade_date=day("2026-03-16") + datetime.timedelta(days=number // 500), rows=1, checksum=1
+            )
+            for number in range(3_000)
+        ]
+        IngestBatchDay.objects.bulk_create(entries)
+
+        before = rows_looked_at()
+        dates = storage().ledger_dates(datetime.date(2000, 1, 1), datetime.date(2030, 1, 1))
+
+        assert (len(dates), dates[-1]) == (6, day("2026-03-21"))
+        assert rows_looked_at() - before < 100
 
     @pytest.fixture
     def unparted(self, store: Storage) -> Storage:

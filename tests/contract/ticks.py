@@ -264,6 +264,25 @@ class TickContract:
             page = read(store, columns=("size",), limit=limit, after=after, ascending=ascending, **edge)
             assert page.size.tolist() == [row["size"] for row in ordered[had : had + limit]], (limit, had)
 
+    @pytest.mark.parametrize("ascending", [True, False])
+    def test_few_ticks_of_many_years_are_read_in_order_from_either_end(self, store, ascending):
+        days = [-4_000, -400, -399, -100, -17, -5, -4, -1, 0, 0, 3, 30, 300, 3_000]
+        rows = [
+            {"time_us": NINE_US + day * market.DAY_US, "tick_id": tick_id(1, at), "kind": 1 + at % 2}
+            for at, day in enumerate(days)
+        ]
+        load(store, market.ticks(rows))
+
+        for limit, kind in itertools.product((1, 2, 5, 14, 15), (None, 1)):
+            ordered = [row for row in (rows if ascending else rows[::-1]) if kind in (None, row["kind"])]
+            after, seen = None, list[int]()
+            while page := read(store, after=after, limit=limit, ascending=ascending, kind=kind).tick_id.tolist():
+                assert len(page) <= limit
+                seen += page
+                last = next(row for row in rows if row["tick_id"] == page[-1])
+                after = TickKey("005930", last["time_us"], last["tick_id"])
+            assert seen == [row["tick_id"] for row in ordered], (limit, kind)
+
     def _pages(self, store: Storage, ascending: bool, limit: int) -> Iterator[Ticks]:
         after = None
         for _ in range(20):

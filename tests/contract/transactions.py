@@ -1,6 +1,7 @@
 """What every database promises of a worker's transaction: all or nothing, one claim of a batch, and what an error is to
 be blamed on (marketdata/storage/promises/database.py)."""
 
+import datetime
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
@@ -16,7 +17,8 @@ from marketdata.models import IngestBatch
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import TEMP, Blame
 from marketdata.types.checksums import Figure
-from tests import market
+from marketdata.types.units import day_of
+from tests import builders, market
 from tests.contract.rows import elsewhere, load, read, read_bars
 from tests.market import NINE_US
 
@@ -39,6 +41,18 @@ def claim_of(batch: int, **fields: Any) -> Claim:
 
 class TransactionContract:
     """All of it or nothing, and once."""
+
+    def test_the_ledger_names_each_trading_date_once(self, store):
+        first, dates = datetime.date(2024, 2, 28), list[datetime.date]()
+        for at, after_days in enumerate((0, 0, 1, 2, 700, 701, 1_400)):
+            dates.append(first + datetime.timedelta(days=after_days))
+            builders.commit(store, builders.trades(2, seq=at + 1, start_us=day_of(dates[-1]) * market.DAY_US))
+        every = sorted(set(dates))
+
+        assert batch_ledger.trading_dates(datetime.date.min, datetime.date.max) == every
+        assert batch_ledger.trading_dates(every[1], every[4]) == every[1:4]
+        assert batch_ledger.trading_dates(every[1] + datetime.timedelta(days=5), every[3]) == []
+        assert batch_ledger.trading_dates(every[2], every[2]) == []
 
     def test_a_transaction_that_fails_leaves_nothing_behind(self, store):
         def fail() -> None:

@@ -31,7 +31,7 @@ from marketdata.storage.mariadb.columns import (
 from marketdata.storage.mariadb.periods import PIECE, MariaDBPeriods
 from marketdata.storage.mariadb.tables import MOVING
 from marketdata.storage.rows import UNITS, moment
-from marketdata.storage.sql import PATIENCE_S
+from marketdata.storage.server_sql import PATIENCE_S
 from marketdata.types.checksums import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure
 from marketdata.types.minute_bars import Bars
 

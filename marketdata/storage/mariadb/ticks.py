@@ -17,7 +17,7 @@ from marketdata.storage.mariadb import cluster, partitions, tables
 from marketdata.storage.mariadb.columns import SELECT_BAR, minute_rows
 from marketdata.storage.mariadb.days import MariaDBHistory
 from marketdata.storage.mariadb.load_data import LoadFile, PriceFile, load_lines
-from marketdata.storage.sql import REFINED
+from marketdata.storage.server_sql import REFINED
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import Ticks

@@ -48,7 +48,7 @@ from marketdata.storage.postgresql.columns import (
 from marketdata.storage.postgresql.copy_rows import KINDS, SIDES
 from marketdata.storage.postgresql.partitions import Bounds
 from marketdata.storage.rows import UNITS
-from marketdata.storage.sql import PATIENCE_S, ServerSQL
+from marketdata.storage.server_sql import PATIENCE_S, ServerSQL
 from marketdata.types.checksums import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure
 from marketdata.types.minute_bars import Bars
 from marketdata.types.units import EPOCH_DATE

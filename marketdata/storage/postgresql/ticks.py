@@ -27,7 +27,7 @@ from marketdata.storage.postgresql.days import (
     minute_lock,
     sqlstate,
 )
-from marketdata.storage.sql import REFINED
+from marketdata.storage.server_sql import REFINED
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import Ticks

@@ -53,6 +53,11 @@ class Days(Database):
         single day, of which one row is enough."""
 
     @abc.abstractmethod
+    def ledger_dates(self, start: datetime.date, end: datetime.date) -> list[datetime.date]:
+        """The trading dates start <= date < end of which a batch stored anything, oldest first. As many look-ups in an
+        index as there are such dates, or days from the first to the last, however many batches there are."""
+
+    @abc.abstractmethod
     def drop_days(self, table: str, dates: Sequence[datetime.date], *, unless: Callable[[], bool] | None = None) -> int:
         """Remove these trading dates (for a table by month: the months that start then) by dropping their partitions,
         where there are none by deleting in pieces. Rows of other dates stay. Of TEMP only what is empty goes. What

@@ -25,13 +25,14 @@ from marketdata.models import IngestBatch, IngestBatchDay, RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import DAILY, HISTORY, MINUTES, TEMP
 from marketdata.types import checksums, units
-from marketdata.types.tick_arrays import PRICE_UNIT, SEQ_BITS, SIZE_UNIT, TICK_BITS, Ticks, batch_number, empty
+from marketdata.types.tick_arrays import PRICE_UNIT, SIZE_UNIT, TICK_BITS, Ticks, batch_number, empty
 from terminals import wire
 from tests.bench import rows
 from tests.bench.scale.history import DAY_ROWS, FEED, MOST, SYMBOLS
 from tests.bench.stack import Stack
 
-_FIRST_STREAM = 1_000  # beyond those of the terminals
+_HIGHEST_STREAM = 1_000 + MOST // DAY_ROWS
+_OURS = (batch_number(1_001, 1), batch_number(_HIGHEST_STREAM, 2**32 - 1))
 _BATCH_ROWS = 1_000
 _STATEMENT_ROWS = 25_000
 _SOURCE = 5
@@ -93,11 +94,16 @@ class Archive:
         months = sorted({date.replace(day=1) for date in gone} - {date.replace(day=1) for date in self.dates})
         for table in (MINUTES, DAILY):
             storage().drop_days(table, months)
-        first = batch_number(_FIRST_STREAM + len(self.dates), 1)
-        last = batch_number(_FIRST_STREAM + len(self._all), 1)
+        first, last = batch_number(_stream(len(self._all) - 1), 1), batch_number(_stream(len(self.dates) - 1), 1)
         for model in (IngestBatchDay, IngestBatch):
             model.objects.filter(batch__gte=first, batch__lt=last)._raw_delete("default")
         RolloverRun.objects.filter(trade_date__in=gone).delete()
+
+
+def _stream(place: int) -> int:
+    """By which a day came. The newest has the highest, and is the first one stored: a terminal's is one more than any
+    that is there, so none of theirs is a day's."""
+    return _HIGHEST_STREAM - place
 
 
 def _store(day: tuple[list[str], datetime.date, int]) -> datetime.date:
@@ -139,7 +145,7 @@ def _day(codes: list[str], date: datetime.date, place: int) -> Ticks:
     made.seq[:] = np.arange(DAY_ROWS)
     made.trade_date[:] = units.day_of(date)
     row = np.arange(DAY_ROWS)
-    made.tick_id[:] = (batch_number(_FIRST_STREAM + place, 1) + row // _BATCH_ROWS << TICK_BITS) + row % _BATCH_ROWS
+    made.tick_id[:] = (batch_number(_stream(place), 1) + row // _BATCH_ROWS << TICK_BITS) + row % _BATCH_ROWS
     return made
 
 
@@ -164,7 +170,7 @@ def clear_today(stack: Stack) -> None:
     stack.rows_changed(f"TRUNCATE TABLE {TEMP}")
     stack.rows_changed(f"DELETE FROM {MINUTES} WHERE feed = 'sim'")
     for model in (IngestBatchDay, IngestBatch):
-        model.objects.filter(batch__lt=_FIRST_STREAM << SEQ_BITS)._raw_delete("default")
+        model.objects.exclude(batch__range=_OURS)._raw_delete("default")
 
 
 def table_bytes(stack: Stack) -> dict[str, int]:

@@ -81,7 +81,7 @@ def model(found: Scale) -> Model:
     one, least, most = road(found), found.symbols[0], found.symbols[-1]
     small, large = cost(one.small_cpu_us), cost(one.cpu_us)
     a_batch = (small - large) / (1 / latency.BATCH_ROWS - 1 / rows.BATCH_ROWS)
-    alone, *_, middle, thousand = found.sockets
+    alone, *_, middle, _few, thousand = found.sockets
     more = most.symbols - least.symbols
     point = _history(found).points[0]
     return Model(
@@ -114,14 +114,18 @@ def checks(found: Scale, longest: History | None) -> list[tuple[str, float, floa
     """Points that the model was not made of: what, as the model has it, as it was measured."""
     made, small, most = model(found), _history(found).points[0], (longest or _history(found)).largest
     first, *between, last = found.symbols
-    alone, *_, fewer, all_ = found.sockets
+    alone, *_, fewer, few_each, all_ = found.sockets
+    from_100 = f"{fewer.sockets:,} of {fewer.symbols_each}"
     found_of = cost(road(found, workers=4).small_cpu_us)
     a_symbol = made.us_a_symbol_s / latency.RATE
     return [
-        (
-            f"web process with {all_.sockets:,} sockets, % of a core (from {fewer.sockets:,} sockets)",
-            alone.web_percent + all_.messages_per_s * made.us_a_message / 1e4,
-            all_.web_percent,
+        *(
+            (
+                f"web process, {one.sockets:,} sockets of {one.symbols_each} symbols, % of a core (from {from_100})",
+                alone.web_percent + one.messages_per_s * made.us_a_message / 1e4,
+                one.web_percent,
+            )
+            for one in (few_each, all_)
         ),
         *(
             (
@@ -180,7 +184,7 @@ def text(found: Scale, longest: History | None, day: Day | None = None) -> str:
     return TEMPLATE.read_text(encoding="utf-8").format(
         day=day, made=made, machine=found.machine, began=found.began, small=latency.BATCH_ROWS, large=rows.BATCH_ROWS,
         small_us=cost(road(found).small_cpu_us), large_us=cost(road(found).cpu_us), least=found.symbols[0].symbols,
-        most=found.symbols[-1].symbols, middle=found.sockets[-2].sockets, minute_rate=minute_rate,
+        most=found.symbols[-1].symbols, middle=found.sockets[-3].sockets, minute_rate=minute_rate,
         second_rate=second_rate, minute_us=minute_us, second_us=second_us, symbol_cores=symbol_cores,
         storing_cores=storing_cores, peak_cores=peak_cores, told=told, web_cores=web_cores,
         disk="\n".join(f"| {table} | {size / 1e6:,.0f} |" for table, size in disk.items()),

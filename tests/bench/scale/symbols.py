@@ -54,7 +54,8 @@ def run(database: str, number: int, *, seconds: float) -> Symbols:
     )
     print(
         f"{number:,} symbols: p50 {small.p50} ms, p99 {small.p99} ms, {cost(small.cpu_us):.0f} us a tick; as fast as it"
-        f" goes {fast.committed_per_s:,.0f} ticks/s, {cost(fast.cpu_us):.1f} us a tick; Redis {kept}",
+        f" goes {fast.committed_per_s:,.0f} ticks/s, {cost(fast.cpu_us):.1f} us a tick; Redis"
+        f" {sum(kept.values()) / 1e6:.1f} MB",
         flush=True,
     )
     return found

@@ -1,6 +1,7 @@
 """The spool keeps what it took through kills, power cuts, full disks and rotten bytes, and says what it lost."""
 
 import contextlib
+import gc
 import json
 import os
 import stat
@@ -9,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from terminals import segment_list, wire
+from terminals import segment_list, segments, wire
 from terminals import spool as spools
 from terminals.lock import Locked
-from terminals.segments import HEAD_BYTES, SpoolDamaged
+from terminals.segments import HEAD_BYTES, Segment, SpoolDamaged
 
 DAY_S = 86_400.0
 
@@ -360,6 +361,22 @@ def test_the_indexes_of_finished_files_are_bounded(tmp_path, monkeypatch):
     kept = [len(one.index.rows) for one in spool._segments.files[:-1] if one.index is not None]
     assert 1 <= len(kept) < len(spool._segments.files) // 2
     assert sum(kept) <= 5 + kept[0]
+
+
+def test_the_index_of_a_file_that_was_let_go_is_forgotten(tmp_path):
+    spool = spools.Spool(tmp_path, capacity_bytes=2_000, segment_bytes=300)
+    for _ in range(20):
+        for _ in range(5):  # files are finished before what is in them is committed
+            spool.append(batch())
+        spool.commit(spool.last)
+        for seq in range(spool.first, spool.last + 1):
+            spool.piece(seq, spool.last, 10)
+        spool.confirm(1, spool.last)
+
+    alive = [one for one in gc.get_objects() if isinstance(one, Segment) and one.path.parent == tmp_path]
+    assert spool.first > 50
+    assert {one.path.name for one in alive} == {path.name for path in segments.files(tmp_path)}
+    spool.close()
 
 
 def test_a_spool_is_readable_while_a_terminal_writes_to_it(tmp_path):
