@@ -91,6 +91,9 @@ REMEDIES: dict[str, Promise] = {
     "backup_copy_wrong": _(
         "Do not count on the other place: find out who changed it, and copy anew to another one (docs/backups.md)"
     ),
+    "alert_delivery_failed": _(
+        "Ask its owner, or mend what the message names; then, under alert deliveries of the admin: deliver again"
+    ),
     "backup_shrunk": _("A backup has less than an older one: find out what is gone before the older one expires"),
 }
 """By code of the alarm."""

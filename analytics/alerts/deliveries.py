@@ -21,9 +21,10 @@ from email.utils import parseaddr
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import override
+from django.utils.translation import gettext_lazy, override
 
 from analytics.alerts import targets
 from analytics.alerts.announcements import told
@@ -31,8 +32,8 @@ from analytics.alerts.judging import episodes
 from analytics.alerts.targets import Way
 from analytics.delivery import addresses, chat, webhooks
 from analytics.delivery.webhooks import DELIVERY
-from marketdata import metrics
-from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget
+from marketdata import alarms, metrics
+from marketdata.models import Alarm, Alert, AlertDelivery, AlertRule, AlertTarget
 from marketdata.reference import readers
 from marketdata.types.units import SEOUL
 
@@ -56,6 +57,8 @@ BACK = datetime.timedelta(minutes=1)
 LOOKED_AT = 1_000
 CHATS = 4
 """Processes that send to chat services at once."""
+CODE, TOLD_AT = "alert_delivery_failed", 3
+"""The alarm of a target that fails, raised when an alert failed so often in a row: half a minute after the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Job:
 def deliver(now: datetime.datetime) -> int:
     """Make the attempts that are due, targets beside each other, and what becomes due meanwhile: who is slow to answer
     is waited for by nobody else. Each is noted as it ends. Returns how many arrived."""
+    _end_alarms()
     begun = looked = time.monotonic()
     until, at = begun + TURN_S, now
     due = _claims(at, AT_ONCE, set()) if looked < until else []
@@ -131,7 +135,15 @@ def try_out(target: AlertTarget) -> str:
         text = _("This target works: alerts of Naru arrive here.")
     body = json.dumps({"type": "test", "target": target.name, "message": text}, ensure_ascii=False).encode()
     job = Job(0, target.pk, 1, targets.way(target), "Naru", text, body)
-    return asyncio.run(_attempt(job, asyncio.Semaphore(1), math.inf)) or ""
+    error = asyncio.run(_attempt(job, asyncio.Semaphore(1), math.inf)) or ""
+    _note_target(target.pk, error)
+    return error
+
+
+def again(given_up: QuerySet[AlertDelivery], now: datetime.datetime) -> int:
+    """Deliver what was given up after all, as if it was due for the first time `now`. Returns how many there were."""
+    rows = given_up.order_by().filter(state=State.FAILED)
+    return rows.update(state=State.WAITING, attempts=0, next_at=now)
 
 
 def _claims(now: datetime.datetime, most: int, but: set[int]) -> list[list[Job]]:
@@ -273,6 +285,7 @@ def _note(job: Job, error: str | None, now: datetime.datetime, at: datetime.date
         mine.update(attempts=job.attempt - 1, next_at=later)
         return
     kind = job.way.kind if job.way else "unknown"
+    _note_target(job.target, error)
     if not error:
         mine.update(state=State.DELIVERED, delivered_at=datetime.datetime.now(datetime.UTC), error="")
         metrics.ALERT_DELIVERIES.labels(kind, "delivered").inc()
@@ -283,5 +296,42 @@ def _note(job: Job, error: str | None, now: datetime.datetime, at: datetime.date
     log.warning(
         "alert not delivered delivery=%d target=%d attempt=%d error=%s", job.row, job.target, job.attempt, error
     )
+    if given_up or job.attempt >= TOLD_AT:
+        _alarm(job.target, error)
     # What else waits for a dead target waits as well, and is in nobody's way.
     AlertDelivery.objects.filter(target=job.target, state=State.WAITING, next_at__lte=at).update(next_at=later)
+
+
+def _note_target(target: int, error: str) -> None:
+    """What became of the newest attempt, at the target itself: deliveries are many, and end with their alerts."""
+    now = datetime.datetime.now(datetime.UTC)
+    changes = {"failed_at": now, "error": error[:200]} if error else {"delivered_at": now}
+    AlertTarget.objects.filter(pk=target).update(**changes)
+
+
+def _alarm(number: int, error: str) -> None:
+    """Somebody else than its owner hears of a target that fails: what tells him of trouble is what does not work."""
+    target = AlertTarget.objects.select_related("owner").filter(pk=number).first()
+    if target is None:
+        return  # deleted meanwhile
+    text = gettext_lazy("alerts of {owner} do not arrive at {name} ({shown}): {error}")
+    owner = target.owner.get_username()
+    filled = format_lazy(text, owner=owner, name=target.name, shown=target.shown, error=error)
+    alarms.raise_alarm(CODE, filled, subject=_subject(number))
+
+
+def _end_alarms() -> None:
+    """The alarms of targets that are gone, or to which something arrived since, are over."""
+    standing = Alarm.objects.filter(code=CODE, cleared_at=None).values_list("subject", flat=True)
+    subjects = set(standing)
+    if not subjects:
+        return
+    failing = AlertTarget.objects.filter(enabled=True, failed_at__isnull=False)
+    failing = failing.filter(Q(delivered_at=None) | Q(failed_at__gt=F("delivered_at")))
+    for subject in subjects - {_subject(pk) for pk in failing.values_list("pk", flat=True)}:
+        alarms.resolve(CODE, subject=subject)
+
+
+def _subject(target: int) -> str:
+    """A target in the list of alarms: its name may be that of another owner's."""
+    return f"target {target}"

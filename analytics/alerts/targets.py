@@ -106,7 +106,8 @@ def shown(target: AlertTarget) -> dict[str, Any]:
     """A target as REST has it."""
     return {
         "id": target.pk, "name": target.name, "kind": target.kind, "shown": target.shown, "enabled": target.enabled,
-        "owner": target.owner.get_username(), "created_at": target.created_at,
+        "owner": target.owner.get_username(), "created_at": target.created_at, "delivered_at": target.delivered_at,
+        "failed_at": target.failed_at, "error": target.error,
     }  # fmt: skip
 
 

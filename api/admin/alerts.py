@@ -12,8 +12,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from analytics.alerts import rules
+from analytics.alerts import deliveries, rules
 from api import alert_choices
+from api.admin import asking
 from api.admin.site import ReadOnly
 from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget
 
@@ -102,11 +103,11 @@ class AlertAdmin(ReadOnly):
 
 @admin.register(AlertTarget)
 class AlertTargetAdmin(ReadOnly):
-    list_display = ("name", "owner", "kind", "shown", "enabled", "created_at")
+    list_display = ("name", "owner", "kind", "shown", "enabled", "delivered_at", "failed_at", "error")
     list_filter = ("kind", "enabled")
     list_select_related = ("owner",)
     search_fields = ("name", "owner__username")
-    fields = ("name", "owner", "kind", "shown", "enabled", "created_at")
+    fields = (*list_display, "created_at")
 
 
 @admin.register(AlertDelivery)
@@ -114,4 +115,21 @@ class AlertDeliveryAdmin(ReadOnly):
     list_display = ("alert", "target", "state", "attempts", "next_at", "delivered_at", "error")
     list_filter = ("state", "target__kind")
     list_select_related = ("alert", "target")
+    search_fields = ("target__name", "target__owner__username", "alert__symbol", "error")
     fields = ("alert", "target", "state", "attempts", "next_at", "delivered_at", "error")
+    actions = ("deliver_again",)
+
+    @admin.action(description=_("Deliver again"), permissions=("ask",))
+    def deliver_again(self, request: HttpRequest, chosen: QuerySet[AlertDelivery]) -> None:
+        rows = list(chosen.filter(state=AlertDelivery.State.FAILED))
+        given_up = AlertDelivery.objects.filter(pk__in=[row.pk for row in rows])
+        count = deliveries.again(given_up, datetime.datetime.now(datetime.UTC))
+        for row in rows:
+            self.log_change(request, row, "delivered again")
+        if count:
+            self.message_user(request, _("%(count)d deliveries are due again.") % {"count": count}, messages.SUCCESS)
+        else:
+            asking.refuse(self, request, _("None of these was given up: what waits is repeated by itself."))
+
+    def has_ask_permission(self, request: HttpRequest) -> bool:
+        return asking.may(request)

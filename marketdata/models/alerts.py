@@ -33,6 +33,9 @@ class AlertTarget(models.Model):
     shown = models.CharField(_("address"), max_length=120, editable=False)
     enabled = models.BooleanField(_("enabled"), default=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    delivered_at = models.DateTimeField(_("last delivered at"), null=True, editable=False)
+    failed_at = models.DateTimeField(_("last failed at"), null=True, editable=False)
+    error = models.CharField(_("last error"), max_length=200, blank=True, default="", db_default="", editable=False)
 
     class Meta:
         db_table = "alert_target"

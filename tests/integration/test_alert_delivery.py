@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core import mail
@@ -24,7 +25,7 @@ from analytics.alerts import announcements, deliveries, rules, targets
 from analytics.alerts.rules import RefusedError
 from analytics.delivery import addresses, webhooks
 from celery_app import app
-from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget, ReadRule
+from marketdata.models import Alarm, Alert, AlertDelivery, AlertRule, AlertTarget, ReadRule
 from marketdata.reference import second_factors
 from tests.waiting import until
 
@@ -404,6 +405,90 @@ def test_names_are_one_line(owner, receiver, name):
     with pytest.raises(RefusedError) as caught:
         rules.save(made)
     assert set(caught.value.fields) == {"name"}
+
+
+def alarmed() -> list[tuple[str, str]]:
+    return list(Alarm.objects.filter(code=deliveries.CODE, cleared_at=None).values_list("subject", "message"))
+
+
+def test_a_target_says_what_arrived_and_what_failed_and_others_hear_of_one_that_fails(owner, receiver):
+    bad, _ = webhook(owner, receiver, "/broken")
+    good, _ = webhook(owner, receiver, "/hook")
+    alert(owner, bad, good)
+    at = NOW
+    for tried in range(1, deliveries.TOLD_AT + 1):
+        assert alarmed() == []
+        deliveries.deliver(at)
+        row = AlertDelivery.objects.get(target=bad)
+        assert row.attempts == tried
+        at = row.next_at
+
+    ((subject, message),) = alarmed()
+    assert subject == f"target {bad.pk}"
+    assert message == "alerts of trader do not arrive at /broken (http://127.0.0.1/…): answered 500"
+    bad.refresh_from_db()
+    good.refresh_from_db()
+    assert (bad.delivered_at, bad.error, good.failed_at, good.error) == (None, "answered 500", None, "")
+    browser = Browser()
+    browser.force_login(owner)
+    told = {one["name"]: one for one in browser.get("/v2/alerts/targets").json()["targets"]}
+    assert [told["/broken"][name] for name in ("delivered_at", "error")] == [None, "answered 500"]
+    assert datetime.datetime.fromisoformat(told["/broken"]["failed_at"]) == bad.failed_at
+    assert datetime.datetime.fromisoformat(told["/hook"]["delivered_at"]) == good.delivered_at
+    deliveries.deliver(NOW)
+    assert len(alarmed()) == 1  # it stands as long as the newest attempt failed
+
+    AlertTarget.objects.filter(pk=bad.pk).update(sealed=AlertTarget.objects.get(pk=good.pk).sealed)  # mended
+    assert deliveries.try_out(AlertTarget.objects.get(pk=bad.pk)) == ""
+    deliveries.deliver(NOW)
+    assert alarmed() == []
+    bad.refresh_from_db()
+    assert bad.failed_at is not None
+    assert bad.delivered_at is not None
+    assert bad.delivered_at > bad.failed_at
+    assert bad.error == "answered 500"
+
+
+def test_an_alarm_of_a_target_ends_with_the_target(owner, receiver):
+    bad, _ = webhook(owner, receiver, "/broken")
+    alert(owner, bad)
+    AlertDelivery.objects.update(attempts=deliveries.TRIES - 1)
+    deliveries.deliver(NOW)
+    assert [subject for subject, _message in alarmed()] == [f"target {bad.pk}"]
+
+    owner.delete()
+    deliveries.deliver(NOW)
+
+    assert alarmed() == []
+
+
+def test_what_was_given_up_is_delivered_again_from_the_administration_and_nothing_else(owner, receiver):
+    target, _ = webhook(owner, receiver, "/hook")
+    alert(owner, target)
+    alert(owner, target, symbol="000660")
+    AlertDelivery.objects.filter(alert__symbol="005930").update(
+        state="failed", attempts=deliveries.TRIES, error="answered 500"
+    )
+    later = NOW + datetime.timedelta(days=300)
+    AlertDelivery.objects.filter(alert__symbol="000660").update(attempts=2, next_at=later)
+    rows = list(AlertDelivery.objects.values_list("pk", flat=True))
+    browser = Browser()
+    person = get_user_model().objects.create_user("kim")
+    browser.force_login(person)
+    person.groups.add(Group.objects.get(name="operator"))
+    given = {"action": "deliver_again", "_selected_action": rows}
+
+    assert deliveries.deliver(NOW) == 0
+    answer = browser.post("/admin/marketdata/alertdelivery/", given, follow=True)
+
+    assert "전달 1건을 다시 시도합니다." in answer.text
+    assert deliveries.deliver(datetime.datetime.now(datetime.UTC)) == 1
+    assert [json.loads(body)["symbol"] for *_, body in receiver.heard] == ["005930"]
+    assert AlertDelivery.objects.get(alert__symbol="000660").attempts == 2
+    noted = LogEntry.objects.filter(content_type__model="alertdelivery").values_list("object_id", "user__username")
+    assert list(noted) == [(str(AlertDelivery.objects.get(alert__symbol="005930").pk), "kim")]
+    again = browser.post("/admin/marketdata/alertdelivery/", given, follow=True)
+    assert "포기한 것이 없습니다" in again.text
 
 
 def _viewers() -> Any:

@@ -62,6 +62,11 @@ class AlertTarget(serializers.Serializer[Any]):
     enabled = serializers.BooleanField()
     owner = serializers.CharField()
     created_at = serializers.DateTimeField()
+    delivered_at = serializers.DateTimeField(allow_null=True, help_text="when something arrived there last")
+    failed_at = serializers.DateTimeField(
+        allow_null=True, help_text="when an attempt failed last; after `delivered_at`: it does not work now"
+    )
+    error = serializers.CharField(allow_blank=True, help_text="what failed then")
     secret = serializers.CharField(required=False, help_text="in the answer that makes a webhook, and never again")
 
 

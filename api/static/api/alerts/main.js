@@ -4,6 +4,7 @@ import { ACCEPT, RestError, reached, reason } from "../page/rest.js";
 
 const LOCALE = document.documentElement.lang === "en" ? "en-US" : "ko-KR";
 const EVERY_MS = 3000;
+const TARGETS_EVERY_MS = 30_000;
 const at = (id) => document.getElementById(id);
 const moment = new Intl.DateTimeFormat(LOCALE, {
   timeZone: "Asia/Seoul", hour12: false, month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
@@ -33,6 +34,7 @@ let lists = [];
 let edited = null;
 let oldest = null;
 let shownAs = "";
+let targetsShownAs = "";
 
 function cookie(name) {
   return document.cookie.split("; ").find((part) => part.startsWith(`${name}=`))?.slice(name.length + 1) ?? "";
@@ -123,11 +125,27 @@ async function showOlder() {
 
 // --- targets --------------------------------------------------------------------------------------------------------
 
+const day = (text) => moment.format(new Date(text));
+
+// What arrived last and what failed last; the newer of both says whether it works.
+function fate(target) {
+  const isFailing = target.failed_at && !(target.delivered_at > target.failed_at);
+  const parts = [];
+  if (target.failed_at) parts.push(interpolate(gettext("failed %(time)s: %(error)s"), { time: day(target.failed_at), error: target.error }, true));
+  if (target.delivered_at) parts.push(interpolate(gettext("delivered %s"), [day(target.delivered_at)]));
+  if (!isFailing) parts.reverse();
+  return made("small", parts.join(" · ") || gettext("nothing was sent yet"), isFailing ? "fate failing" : "fate");
+}
+
 async function showTargets() {
   targets = (await call("/v2/alerts/targets")).targets.filter((one) => one.owner === ME);
+  const text = JSON.stringify(targets);
+  if (text === targetsShownAs) return; // what is being read or focused stays
+  targetsShownAs = text;
+  const focused = [...at("targets").querySelectorAll("button")].indexOf(document.activeElement);
   at("targets").replaceChildren(...targets.map((target) => {
     const item = made("li");
-    item.append(made("b", target.name), made("small", target.shown));
+    item.append(made("b", target.name), made("small", target.shown), fate(target));
     const acts = made("span", "", "acts");
     const test = made("button", gettext("Test"));
     const remove = made("button", gettext("Delete"));
@@ -140,6 +158,7 @@ async function showTargets() {
           ? interpolate(gettext("%s: a message was delivered."), [target.name])
           : interpolate(gettext("%(name)s: not delivered (%(error)s)."), { name: target.name, error: answer.error }, true);
       } finally { test.disabled = false; }
+      await showTargets();
     });
     remove.onclick = () => run(async () => {
       await call(`/v2/alerts/targets/${target.id}`, "DELETE");
@@ -150,6 +169,7 @@ async function showTargets() {
     item.append(acts);
     return item;
   }));
+  if (focused >= 0) at("targets").querySelectorAll("button")[focused]?.focus();
 }
 
 async function addTarget(event) {
@@ -326,3 +346,4 @@ for (const id of ["state", "kind-filter", "symbol-filter"]) at(id).onchange = ()
 await run(async () => { await Promise.all([showAlerts(), showRules(), showTargets()]); });
 // What is further down stays while somebody reads it.
 setInterval(() => { if (!document.hidden && at("fired").children.length <= 100) run(showAlerts); }, EVERY_MS);
+setInterval(() => { if (!document.hidden) run(showTargets); }, TARGETS_EVERY_MS);
