@@ -51,7 +51,8 @@ SELDOM_US = 15 * MINUTE_US
 """However wide candles are, a series that changed is written so often; hours of some time zones begin at a quarter."""
 LONGEST_S = 3.0
 """The same workers have other things to do."""
-TOGETHER = 100
+TOGETHER = 20
+"""Series of one question: rows of a day's minutes take several times the memory of what is made of them."""
 
 
 def changed(connection: redis.Redis, pairs: Iterable[Pair]) -> None:

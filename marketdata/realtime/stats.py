@@ -38,7 +38,7 @@ NOTHING = b"null"
 a result like others, so that an older one does not come back."""
 ROWS, MARKET_ROW = "symbol", "market"
 """Names of rows of cache_stats_data."""
-MOST = 100
+MOST = 50
 """Series of one take: few enough that they are done within the lease also where nothing is known of them yet."""
 LEASE_US = 30_000_000
 MARKET_AFTER_US = 1_000_000
