@@ -52,7 +52,7 @@ class Model:
 
     us_a_batch: float
     us_a_tick: float
-    us_a_message: float
+    us_a_frame: float
     kib_a_socket: float
     bytes_a_message: float
     us_a_symbol_s: float  # of CPU each second for a symbol that trades
@@ -87,7 +87,7 @@ def model(found: Scale) -> Model:
     return Model(
         us_a_batch=a_batch,
         us_a_tick=large - a_batch / rows.BATCH_ROWS,
-        us_a_message=middle.web_us_a_message,
+        us_a_frame=middle.web_us_a_message * middle.messages_a_frame,
         kib_a_socket=(thousand.web_mib - alone.web_mib) * 1024 / thousand.sockets,
         bytes_a_message=thousand.bytes_a_message,
         us_a_symbol_s=(cost(most.small_cpu_us) - cost(least.small_cpu_us)) * latency.RATE / more,
@@ -122,7 +122,7 @@ def checks(found: Scale, longest: History | None) -> list[tuple[str, float, floa
         *(
             (
                 f"web process, {one.sockets:,} sockets of {one.symbols_each} symbols, % of a core (from {from_100})",
-                alone.web_percent + one.messages_per_s * made.us_a_message / 1e4,
+                alone.web_percent + one.messages_per_s / one.messages_a_frame * made.us_a_frame / 1e4,
                 one.web_percent,
             )
             for one in (few_each, all_)
@@ -165,7 +165,7 @@ def text(found: Scale, longest: History | None, day: Day | None = None) -> str:
     minute_us, second_us = made.cost_us(day.rows_a_batch), made.cost_us(rows.BATCH_ROWS)
     symbol_cores = day.series * made.us_a_symbol_s / 1e6
     told = minute_rate * day.symbols_each / day.series * day.subscribers
-    web_cores = told * made.us_a_message / 1e6
+    web_cores = told * made.us_a_frame / 1e6
     storing_cores, peak_cores = minute_rate * minute_us / 1e6, second_rate * second_us / 1e6
     disk = {
         "market_data_tick": day.trades * made.disk_bytes["market_data_tick"],
