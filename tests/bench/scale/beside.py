@@ -23,6 +23,7 @@ def measure(stack: Stack, filled: Archive, seconds: float) -> Point:
     """Requests, then the load in large and in small batches; what came of the load is removed."""
     time.sleep(3.0)  # what the loading left to do behind it
     with Asked(stack) as asked:
+        _warm(asked, filled)
         reads = [_read(stack, asked, case, path) for case, path in cases(filled.dates).items()]
     clear_today(stack)
     fast = throughput.along_the_road(stack, seconds)
@@ -86,6 +87,15 @@ def cases(dates: list[datetime.date]) -> dict[str, Path]:
         "the newest 4 candles of a day": newest_of("bars", 4, "&timeframe=1Day"),
         "snapshots of 100 symbols": snapshots,
     }
+
+
+def _warm(asked: Asked, filled: Archive) -> None:
+    """Ask for the newest rows of every symbol: they were stored first here and the database no longer has them in
+    memory, as it has where days are stored as they pass."""
+    start = f"{filled.dates[0].isoformat()}T00:00:00Z"
+    for code in filled.codes:
+        for resource, limit, more in (("trades", 500, ""), ("bars", 300, "&timeframe=1Min")):
+            asked.get(f"/v2/stocks/{code}/{resource}?feed={FEED}&start={start}&sort=desc&limit={limit}{more}")
 
 
 def _read(stack: Stack, asked: Asked, case: str, path: Path) -> Read:
