@@ -7,7 +7,7 @@ import abc
 import datetime
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from django.db import DatabaseError
@@ -24,17 +24,18 @@ from marketdata.storage.base import (
     StorageBusyError,
     TickKey,
 )
-from marketdata.storage.keys import stretches
+from marketdata.storage.keys import NEAR_DAYS, stretches
 from marketdata.storage.periods import Place
 from marketdata.storage.rows import chosen_ticks, moments, nearby, ticks_from_rows
 from marketdata.storage.sql import SharedSQL
 from marketdata.types.tick_arrays import SIZES, Int64, Ticks
-from marketdata.types.units import date_of
+from marketdata.types.units import DAY_US, date_of, day_of
 
 T = TypeVar("T")
 ROWS_A_STATEMENT = 500
 # The first piece of a time that is read from one end.
-_TICK_DAYS, _MINUTE_DAYS = 4, 16
+_TICK_DAYS, _MINUTE_DAYS = 2, 4
+_FAR_DAYS = 30  # of a time beyond which the oldest rows are worth a look for where they begin
 REFINED = {
     **dict.fromkeys(SIZES, SIZE_DIGITS),
     "volume": VOLUME_DIGITS,
@@ -178,7 +179,12 @@ class ServerSQL(SharedSQL):
                 for place in places
             ]
             ordered = f"{' UNION ALL '.join(parts)} {whole}{most}" if len(parts) > 1 else parts[0]
-            bounds = [self._moment(first_us), self._moment(last_us), nearby(first_us, -8), nearby(last_us, 8)]
+            bounds = [
+                self._moment(first_us),
+                self._moment(last_us),
+                nearby(first_us, -NEAR_DAYS),
+                nearby(last_us, NEAR_DAYS),
+            ]
             rows += self._query_with_retry(ordered, [*fixed, *bounds] * len(places))
             if limit is not None and len(rows) >= limit:
                 break
@@ -188,9 +194,25 @@ class ServerSQL(SharedSQL):
 
     def _pieces(
         self, start_us: int, end_us: int, days: int, limit: int | None, ascending: bool
-    ) -> Iterable[tuple[int, int]]:
-        """The time in pieces where a limit may end the reading early: a question opens each partition of its time."""
-        return [(start_us, end_us)] if limit is None else stretches(start_us, end_us, days=days, ascending=ascending)
+    ) -> Iterator[tuple[int, int]]:
+        """The time in pieces where a limit may end the reading early, for a question opens each partition of its time.
+        What lies before the ledger's first trading date or in the future, where hardly any row is, is the first."""
+        if limit is None:
+            yield start_us, end_us
+            return
+        far_us = NEAR_DAYS * DAY_US
+        if ascending and end_us - start_us > _FAR_DAYS * DAY_US:
+            ((oldest,),) = self._query("SELECT MIN(trade_date) FROM ingest_batch_day")
+            edge_us = start_us if oldest is None else day_of(oldest) * DAY_US - far_us
+            if start_us < edge_us < end_us:
+                yield start_us, edge_us
+                start_us = edge_us
+        elif not ascending:
+            edge_us = time.time_ns() // 1000 + far_us
+            if start_us < edge_us < end_us:
+                yield edge_us, end_us
+                end_us = edge_us
+        yield from stretches(start_us, end_us, days=days, ascending=ascending)
 
     def _minutes(
         self,

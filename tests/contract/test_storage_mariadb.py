@@ -12,7 +12,7 @@ from marketdata.storage import Storage, StorageBusyError, StorageError, storage
 from marketdata.storage.base import HISTORY
 from marketdata.storage.mariadb import partitions
 from marketdata.types.units import day_of
-from tests import market
+from tests import builders, market
 from tests.contract.rows import elsewhere, load, merge, read
 from tests.contract.storage import StorageContract
 from tests.market import NINE_US, tick_id
@@ -66,6 +66,20 @@ def rows_looked_at() -> int:
 
 class TestMariaDB(StorageContract):
     vendor = "mysql"
+
+    @pytest.mark.parametrize("ascending", [True, False])
+    def test_few_rows_from_one_end_of_many_days_open_few_partitions(self, store, ascending):
+        today = datetime.datetime.now(datetime.UTC).date()
+        days = [today - datetime.timedelta(days=number) for number in range(200)]
+        store.ensure_partitions(days, ("temp_market_data", HISTORY))
+        builders.commit(store, ticks_of(*days))
+        end_us = market.DAY_US * day_of(datetime.date(2200, 1, 1))
+
+        before = rows_looked_at()
+        found = read(store, start_us=0, end_us=end_us, limit=2, ascending=ascending)
+
+        assert found.trade_date.tolist() == [day_of(date) for date in (days[::-1] if ascending else days)[:2]]
+        assert rows_looked_at() - before < 100, "one partition after the other was opened"
 
     def test_dates_of_the_ledger_are_looked_up_however_many_batches_there_are(self, store):
         entries = [
