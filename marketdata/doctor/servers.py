@@ -46,36 +46,46 @@ def _redis(name: str, url: str, *rights: redis_rights.Rights) -> Iterator[Findin
     try:
         with redis_clients.client(url, socket_timeout=3, socket_connect_timeout=3) as client:
             yield _rights(name, client, rights)
-            yield from _state(name, client)
             try:
-                found: Any = client.config_get("maxmemory-policy", "appendonly", "appendfsync", "save")
-            except redis.ResponseError:  # a managed one, or a user without the right
-                yield Finding(
-                    what=f"{name}: maxmemory-policy", value=_("not told"), wanted="noeviction", level=Level.UNKNOWN,
-                    remedy=_("CONFIG is not allowed to us; see it by hand (docker/redis/naru.conf)"),
-                )  # fmt: skip
-                return
+                told: Any = client.info()
+            except redis.ResponseError:  # `_rights` names what its user lacks
+                told = {}
+            yield from _keeps(name, client, told)
+            if told:
+                yield from _state(name, told)
     except redis.RedisError as error:
         yield answers(name, type(error).__name__, _("start it, or see whether it can be reached"))
-        return
-    policy, append, fsync, save = (
-        str(found.get(key, "")) for key in ("maxmemory-policy", "appendonly", "appendfsync", "save")
-    )
+
+
+def _keeps(name: str, client: redis.Redis, told: dict[str, Any]) -> Iterator[Finding]:
+    """Whether it forgets nothing by itself. INFO has it, which users with few rights (docker/redis/users.acl) may ask;
+    only how often its log is written and whether it makes snapshots is in CONFIG, which those may not."""
+    unseen = _("neither INFO nor CONFIG tells us; see it by hand (docker/redis/naru.conf)")
+    policy, append = str(told.get("maxmemory_policy", "")), str(told.get("aof_enabled", ""))
+    remedy = _("CONFIG SET maxmemory-policy noeviction, and in its configuration (docker/redis/naru.conf)")
     yield Finding(
-        what=f"{name}: maxmemory-policy", value=policy, wanted="noeviction",
-        level=Level.OK if policy == "noeviction" else Level.ERROR,
-        remedy=_("CONFIG SET maxmemory-policy noeviction, and in its configuration (docker/redis/naru.conf)"),
+        what=f"{name}: maxmemory-policy", value=policy or _("not told"), wanted="noeviction",
+        level=Level.UNKNOWN if not policy else Level.OK if policy == "noeviction" else Level.ERROR,
+        remedy=remedy if policy else unseen,
     )  # fmt: skip
-    kept = append == "yes" or bool(save)
+    try:
+        config: Any = client.config_get("appendfsync", "save")
+    except redis.ResponseError:  # a managed one, or a user without the right
+        config = {}
+    is_kept = append == "1" or bool(config.get("save"))
+    shown = {"1": "yes", "0": "no"}.get(append, "")
+    remedy = _("CONFIG SET appendonly yes, and in its configuration: a restart then begins with what it had")
     yield Finding(
-        what=f"{name}: appendonly", value=append, wanted="yes", level=Level.OK if kept else Level.WARNING,
-        remedy=_("CONFIG SET appendonly yes, and in its configuration: a restart then begins with what it had"),
+        what=f"{name}: appendonly", value=shown or _("not told"), wanted="yes",
+        level=Level.OK if is_kept else Level.WARNING if shown else Level.UNKNOWN, remedy=remedy if shown else unseen,
     )  # fmt: skip
-    if append == "yes":
+    if append == "1":
+        fsync = str(config.get("appendfsync", ""))
+        remedy = _("CONFIG SET appendfsync everysec, and in its configuration (docker/redis/naru.conf)")
         yield Finding(
-            what=f"{name}: appendfsync", value=fsync, wanted="everysec",
-            level=Level.WARNING if fsync == "no" else Level.OK,
-            remedy=_("CONFIG SET appendfsync everysec, and in its configuration (docker/redis/naru.conf)"),
+            what=f"{name}: appendfsync", value=fsync or _("not told"), wanted="everysec",
+            level=Level.UNKNOWN if not fsync else Level.WARNING if fsync == "no" else Level.OK,
+            remedy=remedy if fsync else _("CONFIG is not allowed to us; see it by hand (docker/redis/naru.conf)"),
         )  # fmt: skip
 
 
@@ -93,13 +103,9 @@ def _rights(name: str, client: redis.Redis, rights: tuple[redis_rights.Rights, .
     )  # fmt: skip
 
 
-def _state(name: str, client: redis.Redis) -> Iterator[Finding]:
+def _state(name: str, told: dict[str, Any]) -> Iterator[Finding]:
     """What INFO tells of a server: its version, whether it is the one to write to, its memory, its last writing to
-    disk. Nothing where INFO is not allowed."""
-    try:
-        told: Any = client.info()
-    except redis.ResponseError:
-        return
+    disk."""
     version = str(told.get("valkey_version") or told.get("redis_version", ""))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     yield Finding(

@@ -207,6 +207,28 @@ def test_doctor_names_what_a_user_lacks_and_changes_nothing(server: Redis | Valk
         assert everything.keys() == []
 
 
+def test_doctor_sees_whether_a_server_forgets_though_its_users_may_not_ask_for_its_settings(
+    server: Redis | Valkey, settings: Any
+):
+    looked_at = [
+        f"{name}: {what}" for name in ("REDIS_URL", "BROKER_URL") for what in ("maxmemory-policy", "appendonly")
+    ]
+    with as_user(server, settings, rules_of("naru-live"), rules_of("naru-broker")) as everything:
+        right = doctor_findings()
+        everything.config_set("maxmemory-policy", "allkeys-lru")
+        everything.config_set("appendonly", "no")
+        wrong = doctor_findings()
+
+    assert [(right[what].value, right[what].level) for what in looked_at] == [
+        ("noeviction", Level.OK), ("yes", Level.OK)
+    ] * 2  # fmt: skip
+    assert [(wrong[what].value, wrong[what].level) for what in looked_at] == [
+        ("allkeys-lru", Level.ERROR), ("no", Level.WARNING)
+    ] * 2  # fmt: skip
+    assert right["REDIS_URL: appendfsync"].level is Level.UNKNOWN
+    assert "REDIS_URL: appendfsync" not in wrong
+
+
 def test_a_user_without_transactions_is_told_so_first(server: Redis | Valkey, settings: Any):
     with as_user(server, settings, "on nopass ~* +ping", "on nopass ~* &* +@all"):
         found = missing(doctor_findings())
