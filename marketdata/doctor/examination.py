@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from marketdata import alarms
-from marketdata.doctor import clocks, disks, encryption, preparation, processes, servers
+from marketdata.doctor import clocks, disks, encryption, preparation, processes, servers, standbys
 from marketdata.doctor.copies import other_place
 from marketdata.doctor.fanout import fanout
 from marketdata.doctor.findings import Finding, Level, answers
@@ -25,10 +25,11 @@ def examine() -> list[Finding]:
     """Everything, in the order in which a person would look. Raises nothing: what cannot be looked at is a finding."""
     found: list[Finding] = []
     for look in (
-        preparation.program, servers.database, servers.redis_servers, clocks.clocks, clocks.synchronisation,
-        disks.disks, disks.archive, preparation.migrations, preparation.calendar, encryption.connections,
-        encryption.terminals, encryption.pages, processes.ingest_servers, processes.workers, processes.beat,
-        processes.others, fanout, other_place, login_provider,
+        preparation.program, servers.database, standbys.database_nodes, servers.redis_servers, standbys.sentinels,
+        clocks.clocks, clocks.synchronisation, disks.disks, disks.archive, preparation.migrations,
+        preparation.calendar, encryption.connections, encryption.terminals, encryption.pages,
+        processes.ingest_servers, processes.workers, processes.beat, processes.others, fanout, other_place,
+        login_provider,
     ):  # fmt: skip
         try:
             found += look()
@@ -55,7 +56,11 @@ def refuse_unsafe() -> None:
 
 def recheck() -> None:
     """Raise an alarm for each setting that is wrong now, and clear those that are right again."""
-    found = {UNSAFE: [*servers.database(), *servers.redis_servers(), *disks.archive()], DISK: list(disks.disks())}
+    unsafe = [
+        *servers.database(), *standbys.database_nodes(), *servers.redis_servers(), *standbys.sentinels(),
+        *disks.archive(),
+    ]  # fmt: skip
+    found = {UNSAFE: unsafe, DISK: list(disks.disks())}
     for code, one in ((code, one) for code, some in found.items() for one in some):
         subject = alarms.english(one.what)
         if one.level in (Level.WARNING, Level.ERROR):

@@ -9,6 +9,8 @@ from typing import Any
 import redis
 import redis.asyncio
 from redis.asyncio import sentinel as async_sentinel
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from redis.sentinel import (
     Sentinel,
     SentinelConnectionPool,
@@ -56,6 +58,18 @@ def async_client(url: str, *, single_connection_client: bool = False, **options:
     made = redis.asyncio.Redis(connection_pool=pool, single_connection_client=single_connection_client)
     made.auto_close_connection_pool = True
     return made
+
+
+def sentinels(url: str) -> list[tuple[str, redis.Redis]]:
+    """Each Sentinel of a URL by its address, with a client of its own that tries once; none of a URL without.
+
+    ValueError for a URL that cannot be read.
+    """
+    if not redis_urls.is_watched(url):
+        return []
+    place = redis_urls.watched(url)
+    once: Any = {"retry": Retry(NoBackoff(), 0), **place.sentinel_options()}
+    return [(f"{host}:{port}", redis.Redis(host, port, **once)) for host, port in place.sentinels]
 
 
 class _Asks:

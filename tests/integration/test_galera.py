@@ -20,8 +20,9 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
-from marketdata import backups
+from marketdata import backups, doctor
 from marketdata.calendar import trading_dates
+from marketdata.doctor import servers, standbys
 from marketdata.maintenance import nodes, retention, rollover
 from marketdata.models import Alarm, RolloverRun, Symbol
 from marketdata.storage import StorageError, storage
@@ -35,6 +36,7 @@ from tests.servers import ServerMissing, packages
 from tests.servers.galera import Cluster, Node
 from tests.servers.keepalived import CHECK, FILES
 from tests.servers.mariadb import DATABASE, PASSWORD, USER
+from tests.servers.process import free_port
 from tests.upkeep import Clock, seoul
 from tests.waiting import until
 
@@ -268,6 +270,59 @@ def test_an_increment_never_builds_on_the_files_of_another_node(empty: Cluster, 
     assert made[0].position.split(":")[0] != made[2].position.split(":")[0]
     for run in reversed(made):
         run.delete()
+
+
+def examined() -> dict[str, doctor.Finding]:
+    return {str(one.what): one for one in (*servers.database(), *standbys.database_nodes())}
+
+
+def test_doctor_asks_every_node_for_what_the_promises_rest_on(empty: Cluster, settings):
+    first, second, third = empty.nodes
+    right = examined()
+    settings.CACHE_ENGINE = "MEMORY"
+    second.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2;")
+    first.sql("SET GLOBAL wsrep_ignore_apply_errors = 7;")
+    third.sql("SET GLOBAL wsrep_ignore_apply_errors = 7;")
+    try:
+        wrong = examined()
+        with pytest.raises(doctor.UnsafeDatabase, match="wsrep_ignore_apply_errors"):
+            doctor.refuse_unsafe()
+        doctor.recheck()
+    finally:
+        second.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 1;")
+        first.sql("SET GLOBAL wsrep_ignore_apply_errors = 0;")
+        third.sql("SET GLOBAL wsrep_ignore_apply_errors = 0;")
+
+    assert [one.words for one in right.values() if one.level is not doctor.Level.OK] == []
+    assert str(right["mysql: other nodes of the cluster"].value) == "2 / 2"
+    told = {
+        what: (str(one.value), one.level) for what, one in wrong.items() if one.level is not doctor.Level.OK
+    }  # fmt: skip
+    assert told == {
+        "mysql: wsrep_ignore_apply_errors": ("7", doctor.Level.ERROR),
+        "mysql: innodb_flush_log_at_trx_commit of the other nodes": (f"{second.address}: 2", doctor.Level.ERROR),
+        "mysql: wsrep_ignore_apply_errors of the other nodes": (f"{third.address}: 7", doctor.Level.ERROR),
+        "CACHE_ENGINE": ("MEMORY", doctor.Level.ERROR),
+    }
+    alarms = Alarm.objects.filter(code="unsafe_setting", cleared_at=None).values_list("subject", flat=True)
+    assert told.keys() <= set(alarms)
+    doctor.refuse_unsafe()
+
+
+def test_doctor_tells_a_node_that_it_cannot_ask(empty: Cluster, settings):
+    nowhere = f"127.0.0.1:{free_port()}"
+    settings.DATABASE_NODES = [empty.nodes[0].address, empty.nodes[1].address, nowhere]
+    silent = examined()["mysql: other nodes of the cluster"]
+    settings.DATABASE_NODES = [node.address for node in empty.nodes[:2]]
+    unnamed = examined()["mysql: other nodes of the cluster"]
+    settings.DATABASE_NODES = []
+    with empty.nodes[2].stalled():
+        stands = examined()["mysql: other nodes of the cluster"]
+
+    assert {one.level for one in (silent, unnamed, stands)} == {doctor.Level.WARNING}
+    assert str(silent.value).startswith("1 / 2; no answer of " + nowhere)
+    assert "not named by DATABASE_NODES" in str(unnamed.value)
+    assert str(stands.value).startswith(f"1 / 2; no answer of {empty.nodes[2].address}")
 
 
 def may_be_written(node: Node, folder: Path, **proxy: str) -> str:

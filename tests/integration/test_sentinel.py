@@ -11,13 +11,16 @@ from redis.exceptions import RedisError
 
 from celery_app import broker_settings
 from ingest import recovery
-from marketdata.models import Market, Symbol
+from marketdata import doctor
+from marketdata.doctor import standbys
+from marketdata.models import Alarm, Market, Symbol
 from marketdata.realtime import broker, feed, live_state, redis_clients
 from marketdata.storage import storage
 from terminals import wire
 from tests.market import NINE_US
 from tests.road import Road
 from tests.servers.sentinel import PASSWORD, Sentinels
+from tests.waiting import until
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("road_database"), pytest.mark.timeout(300)]
 
@@ -118,3 +121,33 @@ def test_celery_is_told_of_the_sentinels_and_of_tls():
     assert told["broker_transport_options"]["master_name"] == "naru"
     assert told["broker_transport_options"]["sentinel_kwargs"]["ssl"] is True
     assert told["broker_use_ssl"] == {"ssl_ca_certs": "/ca.pem"}
+
+
+def examined() -> dict[str, doctor.Finding]:
+    return {str(one.what).partition(": ")[2]: one for one in standbys.sentinels()}
+
+
+def test_doctor_counts_who_would_name_a_successor_and_who_could_be_it(watched: Sentinels, settings):
+    settings.REDIS_URL = settings.BROKER_URL = watched.url
+    whole = examined()
+    watched.sentinels[0].kill()
+    two = examined()
+    watched.sentinels[1].kill()
+    one = examined()
+    doctor.recheck()
+    watched.servers[1].kill()
+    until(
+        lambda: examined()["replicas that could take over"].level is doctor.Level.WARNING,
+        seconds=60, what="the last Sentinel misses the replica",
+    )  # fmt: skip
+    settings.REDIS_URL = settings.BROKER_URL = watched.url.replace("master=naru", "master=nobody")
+    unknown = examined()
+
+    first = watched.servers[0]
+    assert [(str(finding.value), finding.level) for finding in whole.values()] == [
+        ("3 / 3", doctor.Level.OK), (f"{first.host}:{first.port}", doctor.Level.OK), ("1", doctor.Level.OK)
+    ]  # fmt: skip
+    assert (two["Sentinels"].level, one["Sentinels"].level) == (doctor.Level.WARNING, doctor.Level.ERROR)
+    assert str(two["Sentinels"].value).startswith(f"2 / 3; no answer of 127.0.0.1:{watched.sentinels[0].port} (")
+    assert Alarm.objects.filter(code="unsafe_setting", subject="REDIS_URL: Sentinels", cleared_at=None).exists()
+    assert unknown["the master by its Sentinels"].level is doctor.Level.ERROR

@@ -52,49 +52,65 @@ def alter(query: Query, statement: str, limits: str) -> None:
     query(statement if is_member(query) else f"SET STATEMENT {limits} FOR {statement}")
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What could be reached of a cluster: who are its members, by the addresses that they tell; the others that are
+    connected; which addresses do not answer, each with the reason. All empty where this server is no member."""
+
+    members: tuple[str, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    silent: tuple[tuple[str, str], ...] = ()
+
+
 @contextmanager
 def others(connection: BaseDatabaseWrapper, query: Query) -> Iterator[list[Node]]:
     """Inside, connected to all other nodes of the cluster; none where this server is none. StorageError, which names
     it, when one cannot be asked."""
+    with reached(connection, query, answer_s=_ANSWER_S) as seen:
+        known = 1 + len(seen.nodes)
+        if known < len(seen.members):  # one that is away is no member, and comes back with all that it missed
+            silent = ", ".join(f"{address} ({trouble})" for address, trouble in seen.silent)
+            raise StorageError(
+                f"the cluster has {len(seen.members)} nodes ({', '.join(seen.members)}), and only {known} could be"
+                f" asked; no answer of: {silent or 'nobody else known'}. DATABASE_NODES may name where each is reached."
+            )
+        yield list(seen.nodes)
+
+
+@contextmanager
+def reached(connection: BaseDatabaseWrapper, query: Query, *, answer_s: int) -> Iterator[Reached]:
+    """Inside, connected to those of the other nodes that answer, each within so many seconds."""
     with ExitStack() as stack:
-        yield [] if not is_member(query) else _connected(connection, query, stack)
+        yield _connected(connection, query, stack, answer_s) if is_member(query) else Reached()
 
 
-def _connected(connection: BaseDatabaseWrapper, query: Query, stack: ExitStack) -> list[Node]:
+def _connected(connection: BaseDatabaseWrapper, query: Query, stack: ExitStack, answer_s: int) -> Reached:
     told = _status(query, "wsrep_incoming_addresses").split(",")
     members = [address.strip() for address in told if address.strip()]  # an arbitrator has none
     seen = {_status(query, "wsrep_gcomm_uuid")}
     found, silent = [], []
     for address in settings.DATABASE_NODES or members:
         host, _, port = address.rpartition(":")
+        place = {"host": host.strip("[]"), "port": int(port or "0"), "read_timeout": answer_s}
         try:
-            client = stack.enter_context(
-                closing(
-                    MySQLdb.connect(**_parameters(connection) | {"host": host.strip("[]"), "port": int(port or "0")})
-                )
-            )
+            client = stack.enter_context(closing(MySQLdb.connect(**_parameters(connection) | place)))
             asked = _questions(client)
             # Nobody reads before what he could have seen on the node that is written to.
             asked("SET SESSION wsrep_sync_wait = 1")
             name = _status(asked, "wsrep_gcomm_uuid")
         except (MySQLdb.Error, ValueError) as error:
-            silent.append(f"{address} ({error})")
+            silent.append((address, str(error)))
             continue
         if name not in seen:
             seen.add(name)
             found.append(Node(address, asked))
-    if len(seen) < len(members):  # one that is away is no member, and comes back with all that it missed
-        raise StorageError(
-            f"the cluster has {len(members)} nodes ({', '.join(members)}), and only {len(seen)} could be asked;"
-            f" no answer of: {', '.join(silent) or 'nobody else known'}. DATABASE_NODES may name where each is reached."
-        )
-    return found
+    return Reached(tuple(members), tuple(found), tuple(silent))
 
 
 def _parameters(connection: BaseDatabaseWrapper) -> dict[str, Any]:
     own: dict[str, Any] = connection.get_connection_params()
     own.pop("unix_socket", None)
-    return own | {"read_timeout": _ANSWER_S, "autocommit": True}
+    return own | {"autocommit": True}
 
 
 def _questions(client: Any) -> Query:

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar
 
+import MySQLdb
 from django.db import DatabaseError, InterfaceError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from marketdata.storage.base import HISTORY, MINUTES, PRICES, REMEDY, TEMP, Blame, Flag, ServerState
-from marketdata.storage.mariadb import cluster, partitions, tables
+from marketdata.storage.base import HISTORY, MINUTES, PRICES, REMEDY, TEMP, Blame, Flag, OtherNode, ServerState
+from marketdata.storage.mariadb import cluster, flags, partitions, tables
 from marketdata.storage.mariadb.columns import SELECT_BAR, minute_rows
 from marketdata.storage.mariadb.days import MariaDBHistory
 from marketdata.storage.mariadb.load_data import LoadFile, PriceFile, load_lines
@@ -74,6 +74,9 @@ _REMEDIES = {
         (1205, 1969, 1317), _("end the statement that holds the tables (SHOW PROCESSLIST), or wait for it")
     ),
 }
+
+NODE_ANSWER_S = 3
+"""For an answer of another node; each is asked a few values, not its tables."""
 
 
 class MariaDB(MariaDBHistory):
@@ -153,68 +156,17 @@ class MariaDB(MariaDBHistory):
         )
 
     def flags(self) -> list[Flag]:
-        names = (
-            "version", "innodb_flush_log_at_trx_commit", "innodb_doublewrite", "log_bin", "sync_binlog", "local_infile",
-            "innodb_strict_mode", "max_allowed_packet", "sql_mode", "time_zone", "tx_isolation", "read_only",
-        )  # fmt: skip
-        session = {"sql_mode", "time_zone", "tx_isolation", "innodb_strict_mode"}
-        places = ", ".join(f"@@{'session' if name in session else 'global'}.{name}" for name in names)
-        found = {name: str(value) for name, value in zip(names, self._query(f"SELECT {places}")[0], strict=True)}
-        on = {name: value.upper() in ("1", "ON", "TRUE") for name, value in found.items()}
+        return [*flags.of_server(self._query), *flags.of_session(self._query)]
 
-        flag = partial(Flag.of, found)
-
-        ours = _("take it out of DATABASE_URL: Naru sets it itself")
-        return [
-            flag(
-                "version", _("MariaDB 10.6 or newer"), _is_new_enough(found["version"]),
-                _("install it: with older ones, and with MySQL, the tests do not run"), is_vital=False,
-            ),
-            flag(
-                "innodb_flush_log_at_trx_commit", "1", found["innodb_flush_log_at_trx_commit"] == "1",
-                _(
-                    "SET GLOBAL innodb_flush_log_at_trx_commit=1, and in docker/mariadb/naru.cnf's place:"
-                    " a commit must survive a power cut"
-                ),
-            ),
-            flag(
-                "innodb_doublewrite", "ON", found["innodb_doublewrite"].upper() not in ("0", "OFF"),
-                _("innodb_doublewrite=ON in the server's configuration: a page torn by a power cut must be mendable"),
-            ),
-            flag(
-                "sync_binlog", _("1 where log_bin is on"), not on["log_bin"] or found["sync_binlog"] == "1",
-                _(
-                    "SET GLOBAL sync_binlog=1, and in docker/mariadb/naru.cnf's place:"
-                    " with the binary log on, a commit is only as durable as it"
-                ),
-            ),
-            flag(
-                "sql_mode", _("strict"),
-                any(mode in found["sql_mode"] for mode in ("STRICT_ALL_TABLES", "STRICT_TRANS_TABLES")), ours,
-            ),
-            flag("time_zone", "+00:00", found["time_zone"] in ("+00:00", "UTC"), ours),
-            flag("tx_isolation", "READ-COMMITTED", found["tx_isolation"] == "READ-COMMITTED", ours),
-            flag(
-                "local_infile", "ON", on["local_infile"],
-                _(
-                    "SET GLOBAL local_infile=ON, and in docker/mariadb/naru.cnf's place:"
-                    " without it no batch can be stored, and all wait"
-                ),
-                is_vital=False,
-            ),
-            flag(
-                "read_only", "OFF", found["read_only"].upper() in ("0", "OFF"),
-                _("SET GLOBAL read_only=OFF, or point DATABASE_URL at the writer"), is_vital=False,
-            ),
-            flag(
-                "innodb_strict_mode", "ON", on["innodb_strict_mode"],
-                _("SET GLOBAL innodb_strict_mode=ON, and in docker/mariadb/naru.cnf's place"), is_vital=False,
-            ),
-            flag(
-                "max_allowed_packet", _("16777216 or more"), int(found["max_allowed_packet"]) >= 16 << 20,
-                _("SET GLOBAL max_allowed_packet=67108864, and in docker/mariadb/naru.cnf's place"), is_vital=False,
-            ),
-        ]  # fmt: skip
+    def other_nodes(self) -> list[OtherNode]:
+        with cluster.reached(self.connection, self._query, answer_s=NODE_ANSWER_S) as seen:
+            told = [_of_node(node) for node in seen.nodes]
+            silent = [OtherNode(address=address, trouble=trouble) for address, trouble in seen.silent]
+            unnamed = [
+                OtherNode(address=_("not named by DATABASE_NODES"), trouble=_("nobody asks it"))
+                for _place in range(len(seen.members) - 1 - len(told) - len(silent))
+            ]
+        return [*told, *silent, *unnamed]
 
     def cipher(self) -> str:
         return str(self._query("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1])
@@ -252,9 +204,11 @@ class MariaDB(MariaDBHistory):
         return minute_bars.believable(minute_bars.from_rows(bars.feed, merged))
 
 
-def _is_new_enough(version: str) -> bool:
-    numbers = [int(part) for part in version.partition("-")[0].split(".")[:2] if part.isdecimal()]
-    return "mariadb" in version.lower() and numbers >= [10, 6]
+def _of_node(node: cluster.Node) -> OtherNode:
+    try:
+        return OtherNode(address=node.address, flags=tuple(flags.of_server(node.query)))
+    except MySQLdb.Error as error:
+        return OtherNode(address=node.address, trouble=str(error))
 
 
 def _number(error: BaseException) -> int | None:

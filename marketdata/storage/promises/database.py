@@ -64,6 +64,16 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherNode:
+    """A node of the database's cluster that is not the one we are connected to: what it has set, or, in `trouble`, why
+    it could not be asked."""
+
+    address: str | Promise
+    flags: tuple[Flag, ...] = ()
+    trouble: str | Promise = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerState:
     """How the database's server is doing, for who watches it; None where it has no such thing or does not tell."""
 
@@ -139,6 +149,10 @@ class Database(abc.ABC):
     @abc.abstractmethod
     def flags(self) -> list[Flag]:
         """The settings of the server and of this session that the promises rest on, and whether they are right."""
+
+    def other_nodes(self) -> list[OtherNode]:
+        """The other nodes of a cluster in which each may be written to next; none where there is no cluster."""
+        return []
 
     def server_state(self) -> ServerState:
         """How the server is doing; a file has none."""
