@@ -28,8 +28,8 @@ def examine() -> list[Finding]:
         preparation.program, servers.database, standbys.database_nodes, servers.redis_servers, standbys.sentinels,
         clocks.clocks, clocks.synchronisation, disks.disks, disks.archive, preparation.migrations,
         preparation.calendar, encryption.connections, encryption.terminals, encryption.pages,
-        processes.ingest_servers, processes.workers, processes.beat, processes.others, fanout, other_place,
-        login_provider,
+        processes.ingest_servers, processes.broker, processes.workers, processes.beat, processes.mail, fanout,
+        other_place, login_provider,
     ):  # fmt: skip
         try:
             found += look()

@@ -1,4 +1,5 @@
-"""Whether Naru's other processes are there and can be reached from here: ingest servers, workers, beat, mail."""
+"""Whether Naru's other processes are there and can be reached from here: ingest servers, workers, beat, the broker,
+mail."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from django_celery_beat.models import PeriodicTask
 from kombu.exceptions import OperationalError
 
 from marketdata.doctor.findings import Finding, Level, answers
-from marketdata.realtime import live_state
+from marketdata.realtime import live_state, rabbitmq
 
 LATE = datetime.timedelta(minutes=5)
 """Beat writes down every 30 seconds when it rang last, and something rings each minute."""
@@ -67,17 +68,40 @@ def beat(now: datetime.datetime | None = None) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def others() -> Iterator[Finding]:
-    """Servers of other people that the settings name."""
-    places = {"EMAIL_HOST": (settings.EMAIL_HOST, settings.EMAIL_PORT)} if settings.EMAIL_HOST else {}
-    broker = urlsplit(settings.BROKER_URL)
-    if broker.scheme in ("amqp", "amqps") and broker.hostname:
-        places["BROKER_URL"] = (broker.hostname, broker.port or (5671 if broker.scheme == "amqps" else 5672))
-    for name, (host, port) in places.items():
-        try:
-            socket.create_connection((host, port), timeout=CONNECT_S).close()
-        except OSError as error:
-            remedy = format_lazy(_("see whether {address} can be reached from here"), address=f"{host}:{port}")
-            yield answers(name, type(error).__name__, remedy, level=Level.WARNING)
-        else:
-            yield Finding(what=name, value=f"{host}:{port}", wanted=_("an answer"), level=Level.OK)
+def broker() -> Iterator[Finding]:
+    """RabbitMQ where it is the broker: whether it takes our login, and its version. Redis is looked at beside the live
+    state (`servers`)."""
+    place = urlsplit(settings.BROKER_URL)
+    if place.scheme not in ("amqp", "amqps"):
+        return
+    try:
+        version = rabbitmq.server_version()
+    except OperationalError as error:
+        port = place.port or (5671 if place.scheme == "amqps" else 5672)
+        remedy = format_lazy(
+            _("see whether {address} can be reached from here, and whether it knows the user of BROKER_URL"),
+            address=f"{place.hostname}:{port}",
+        )
+        yield answers("BROKER_URL", str(error), remedy)
+        return
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    yield Finding(
+        what="BROKER_URL: RabbitMQ", value=version or _("not told"),
+        wanted=format_lazy(_("{least} or newer"), least=".".join(map(str, rabbitmq.LEAST))),
+        level=Level.OK if numbers >= rabbitmq.LEAST else Level.WARNING,
+        remedy=_("install a newer one: with older ones the tests do not run"),
+    )  # fmt: skip
+
+
+def mail() -> Iterator[Finding]:
+    """The mail server, if the settings name one."""
+    if not settings.EMAIL_HOST:
+        return
+    address = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
+    try:
+        socket.create_connection((settings.EMAIL_HOST, settings.EMAIL_PORT), timeout=CONNECT_S).close()
+    except OSError as error:
+        remedy = format_lazy(_("see whether {address} can be reached from here"), address=address)
+        yield answers("EMAIL_HOST", type(error).__name__, remedy, level=Level.WARNING)
+    else:
+        yield Finding(what="EMAIL_HOST", value=address, wanted=_("an answer"), level=Level.OK)

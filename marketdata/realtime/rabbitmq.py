@@ -12,6 +12,7 @@ from typing import Any
 from amqp.exceptions import NotFound
 from django.conf import settings
 from kombu import Connection
+from kombu.exceptions import OperationalError
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,23 @@ CLOSE_S = 0.5  # a word of farewell to who does not answer
 QUORUM = {"x-queue-type": "quorum"}
 """On several nodes, and on the disks of most of them before a message counts as taken."""
 OPTIONS = {"confirm_publish": True, "read_timeout": SILENCE_S, "write_timeout": SILENCE_S}
+
+
+LEAST = (3, 10)
+"""The oldest version that the tests run with; before 3.10 quorum queues lack what Celery asks of them."""
+
+
+def server_version() -> str:
+    """What the server says it is, by a connection of this question alone; "" if it is no RabbitMQ. OperationalError if
+    it does not answer, or does not take our login."""
+    with Connection(settings.BROKER_URL, connect_timeout=CONNECT_S, transport_options=OPTIONS) as connection:
+        try:
+            connection.connect()
+        except (*connection.connection_errors, *connection.channel_errors) as error:
+            raise OperationalError(type(error).__name__) from error
+        told: Any = connection.connection
+        properties = told.server_properties
+    return str(properties.get("version", "")) if properties.get("product") == "RabbitMQ" else ""
 
 
 def queue_depths(queues: Sequence[str]) -> dict[str, int] | None:

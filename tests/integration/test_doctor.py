@@ -316,7 +316,7 @@ def test_a_queue_without_a_worker_and_a_timetable_that_stands_still_are_told(red
 def test_a_mail_server_that_cannot_be_reached_is_told(settings):
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
 
-    assert [one.level.value for one in processes.others()] == ["warning"]
+    assert [one.level.value for one in processes.mail()] == ["warning"]
 
 
 @pytest.mark.once

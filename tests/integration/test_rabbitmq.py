@@ -3,6 +3,7 @@ and who dies costs nothing. Live state stays in Redis."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from kombu import Connection, Producer
 
 from celery_app import QUEUES, broker_settings
+from marketdata import doctor
+from marketdata.doctor import processes
 from marketdata.models import DeadLetter, Market, Symbol
 from marketdata.realtime import broker, feed, live_state
 from marketdata.storage import storage
@@ -20,6 +23,7 @@ from tests.frozen import frozen
 from tests.market import NINE_US
 from tests.road import Road
 from tests.servers import ServerMissing
+from tests.servers.process import free_port
 from tests.servers.rabbitmq import RabbitMQ
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("road_database"), pytest.mark.timeout(900)]
@@ -126,3 +130,17 @@ def test_a_frozen_broker_is_an_error_in_a_while_and_loses_nothing(beside: Road, 
 
     terminal.until_committed(2)
     assert stored() == [1, 2]
+
+
+def test_doctor_tells_the_version_of_the_broker_and_who_it_does_not_let_in(rabbitmq: RabbitMQ, settings: Any):
+    settings.BROKER_URL = rabbitmq.url
+    (found,) = processes.broker()
+    settings.BROKER_URL = rabbitmq.url.replace("guest:guest", "guest:wrong")
+    (refused,) = processes.broker()
+    settings.BROKER_URL = f"amqp://guest:guest@127.0.0.1:{free_port()}//"
+    (away,) = processes.broker()
+
+    assert re.fullmatch(r"[34]\.\d+\.\d+\S*", str(found.value))
+    assert found.level is doctor.Level.OK
+    assert (refused.level, away.level) == (doctor.Level.ERROR, doctor.Level.ERROR)
+    assert "wrong" not in str(refused.words)
