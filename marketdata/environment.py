@@ -7,7 +7,6 @@ import datetime
 import ipaddress
 import os
 import re
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +15,6 @@ import environ
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
-from marketdata import private
 from marketdata.realtime import redis_urls
 from terminals import wire
 
@@ -205,15 +203,12 @@ class Environment:
         return self._read(name, default, parse, "an https:// address without query, as the provider calls itself")
 
     def secret_file(self, name: str, default: str) -> str:
-        """What is in a file that its owner alone may read, without the end of its line. A file that is root's may be
-        readable to a group, if we are not root: so containers are given their secrets."""
+        """What is in a file that nobody else may read (`wire.is_open_to_others`), without the end of its line."""
 
         def parse(raw: str) -> str:
             try:
                 with Path(raw).open(encoding="utf-8") as file:
-                    found = os.fstat(file.fileno())
-                    is_handed_down = found.st_uid == 0 != os.geteuid()
-                    if found.st_mode & private.UMASK & ~(stat.S_IRGRP if is_handed_down else 0):
+                    if wire.is_open_to_others(os.fstat(file.fileno())):
                         raise ValueError
                     return file.read(4096).strip()
             except OSError as error:

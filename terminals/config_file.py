@@ -4,15 +4,14 @@ A value at the top is an option of the same name: `spool-mib = 512` is `--spool-
 is the client's key itself. A table, such as `[securities]`, is for the source to read.
 """
 
-import os
 import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from terminals import private
 from terminals.finding import in_words
+from terminals.wire import is_open_to_others
 from terminals.wire.language import gettext as _
 
 _SECRET = re.compile(r"(^|[-_])(app)?(key|secret|password)$", re.ASCII | re.IGNORECASE)
@@ -39,7 +38,7 @@ def read(path: Path) -> ConfigFile:
         raise ValueError(_("{file} is not in UTF-8: save it as UTF-8").format(file=path)) from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(_("{file} is no TOML: {reason}").format(file=path, reason=error)) from None
-    if os.name == "posix" and _has_secret(content) and path.stat().st_mode & private.UMASK:
+    if _has_secret(content) and is_open_to_others(path.stat()):
         raise ValueError(_("{file} holds a key and others may read it: chmod 600 {file}").format(file=path))
     key = content.pop("key", None)
     if key is not None and not isinstance(key, str):

@@ -88,6 +88,7 @@ from terminals.wire.proof import (
     server_proof,
     verifier,
 )
+from terminals.wire.secret_files import is_open_to_others
 from terminals.wire.versions import Readable
 
 __all__ = [
@@ -180,6 +181,7 @@ __all__ = [
     "gap_of",
     "gap_reasons",
     "is_event",
+    "is_open_to_others",
     "new_nonce",
     "new_secret",
     "numbers",

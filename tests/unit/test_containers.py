@@ -64,6 +64,36 @@ def test_a_process_begins_when_the_tables_are_there_and_redis_answers(name):
     assert SERVICES["migrate"]["depends_on"]["mariadb"] == {"condition": "service_healthy"}
 
 
+def test_keys_of_kis_are_a_secret_of_who_asks_it():
+    beside = yaml.safe_load((FOLDER / "compose.kis.yaml").read_text(encoding="utf-8"))
+    ((name, added),) = beside["services"].items()
+
+    assert name == "worker-upkeep"
+    assert added == {"secrets": ["kis_keys"], "environment": {"NARU_KIS_KEYS_FILE": "/run/secrets/kis_keys"}}
+    assert beside["secrets"] == {"kis_keys": {"file": "secrets/kis_keys"}}
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
+@pytest.mark.parametrize("beside", [[], ["compose.kis.yaml"]], ids=["alone", "with kis"])
+def test_compose_itself_reads_the_files(tmp_path, beside):
+    files = ["compose.yaml", *beside]
+    for file in files:
+        shutil.copy(FOLDER / file, tmp_path)
+    (tmp_path / "naru.env").touch()
+    profiles = {profile for one in SERVICES.values() for profile in one["profiles"]}
+    words = [word for file in files for word in ("-f", file)]
+    words += [word for profile in sorted(profiles) for word in ("--profile", profile)]
+
+    told = subprocess.run(["docker-compose", *words, "config"], cwd=tmp_path, capture_output=True, check=True)
+
+    read = yaml.safe_load(told.stdout)
+    assert set(read["services"]) == set(SERVICES)
+    upkeep = read["services"]["worker-upkeep"]
+    given = {one["source"] for one in upkeep["secrets"]}
+    assert given == {"secret_key", "database_url", "redis_url", *(["kis_keys"] if beside else [])}
+    assert ("NARU_KIS_KEYS_FILE" in upkeep["environment"]) == bool(beside)
+
+
 def test_nothing_is_published_to_other_machines_but_what_terminals_reach_by_tls():
     published = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
 

@@ -1,12 +1,15 @@
 """The manifests of docker/kubernetes: each process is there, closed, and asked whether it lives."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from marketdata.launcher import supervisor
 from marketdata.monitoring import figures
+from terminals.sources.kis import credentials
+from tests import manifests
 
 FOLDER = Path(__file__).resolve().parents[2] / "docker/kubernetes"
 COMPOSE = yaml.safe_load((FOLDER.parent / "compose.yaml").read_text(encoding="utf-8"))
@@ -104,6 +107,57 @@ def test_a_pod_lets_in_and_out_only_what_a_rule_names():
         if port["name"] not in ("mariadb", "redis")
     }
     assert ports == {"http", "terminals", "metrics"}
+
+
+def ports_of(rule):
+    return {port["port"] for way in rule["spec"]["egress"] for port in way["ports"]}
+
+
+def test_who_asks_kis_may_reach_where_its_accounts_are():
+    rule = named("NetworkPolicy")["upkeep-to-kis"]
+
+    wanted = {urlsplit(address).port for address in (credentials.REAL_REST, credentials.VIRTUAL_REST)}
+    assert wanted < ports_of(rule)
+    assert rule["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "worker-upkeep"
+
+
+@pytest.mark.parametrize(
+    ("rule", "ports"),
+    [
+        ("alerts-to-the-internet", {25, 443, 465, 587}), ("alerts-to-the-house", {25, 443, 465, 587}),
+        ("web-to-the-login-provider", {443}), ("web-to-the-login-provider-of-the-house", {443}),
+        ("backups-to-another-place", {443, 9000}), ("errors-and-traces", {443, 4317, 4318}),
+    ],
+)  # fmt: skip
+def test_each_way_out_has_a_rule_of_its_own(rule, ports):
+    found = named("NetworkPolicy")[rule]
+    selector = found["spec"]["podSelector"]
+    names = {one["metadata"]["labels"]["app.kubernetes.io/name"] for one in PODS.values()}
+
+    assert ports_of(found) == ports
+    assert found["spec"]["policyTypes"] == ["Egress"]
+    assert set(selector.get("matchLabels", {}).values()) <= names
+    assert f"`{rule}`" in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not manifests.built(), reason=manifests.NOT_BUILT)
+def test_what_kustomize_puts_together_is_whole():
+    made = manifests.built()
+
+    assert {"single", "desk", "desk-kafka", "base with kis", "base with kafka", "base with outside"} <= set(made)
+    for name, all_of_it in made.items():
+        pods = [one for one in all_of_it if one["kind"] in ("Deployment", "StatefulSet", "Job")]
+        for pod in pods:
+            spec = pod["spec"]["template"]["spec"]
+            volumes = {one["name"] for one in spec["volumes"]} | {"data", "backups"}
+            containers = [*spec.get("initContainers", []), *spec["containers"]]
+            assert {mount["name"] for one in containers for mount in one["volumeMounts"]} <= volumes
+            if name.startswith("desk"):
+                assert [one["image"] for one in containers if not one["image"].startswith("registry.")] == []
+    (upkeep,) = (one for one in made["base with kis"] if one["metadata"]["name"] == "worker-upkeep")
+    (container,) = upkeep["spec"]["template"]["spec"]["containers"]
+    assert {"name": "NARU_KIS_KEYS_FILE", "value": "/run/kis/kis_keys"} in container["env"]
+    assert [one["mountPath"] for one in container["volumeMounts"] if one["name"] == "kis"] == ["/run/kis"]
 
 
 def test_prometheus_finds_every_process_and_nobody_else_does():

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from marketdata.backups import streams
 from marketdata.backups.container import Tampered
 from marketdata.storage.backups import BackupError, BackupUnavailable, Progress
+from terminals import wire
 
 SUFFIX = ".age"
 MOST_IDENTITIES = 64 << 10
@@ -67,7 +68,7 @@ def identities(file: Path) -> list[Any]:
     pyrage = _pyrage()
     try:
         with file.open("rb") as opened:
-            if os.fstat(opened.fileno()).st_mode & 0o077:
+            if wire.is_open_to_others(os.fstat(opened.fileno())):
                 raise BackupError(_("{file} may be read by others: chmod 600 {file}").format(file=file))
             content = opened.read(MOST_IDENTITIES)
     except OSError as error:

@@ -31,7 +31,7 @@ _ANSWER_S = 300  # a question that reads a whole day takes some 20 s; a node tha
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Another node of the cluster, connected; each question waits until what was committed before is there."""
+    """Another node of the cluster, connected."""
 
     address: str
     query: Query
@@ -66,7 +66,7 @@ class Reached:
 def others(connection: BaseDatabaseWrapper, query: Query) -> Iterator[list[Node]]:
     """Inside, connected to all other nodes of the cluster; none where this server is none. StorageError, which names
     it, when one cannot be asked."""
-    with reached(connection, query, answer_s=_ANSWER_S) as seen:
+    with reached(connection, query, answer_s=_ANSWER_S, is_abreast=True) as seen:
         known = 1 + len(seen.nodes)
         if known < len(seen.members):  # one that is away is no member, and comes back with all that it missed
             silent = ", ".join(f"{address} ({trouble})" for address, trouble in seen.silent)
@@ -78,13 +78,18 @@ def others(connection: BaseDatabaseWrapper, query: Query) -> Iterator[list[Node]
 
 
 @contextmanager
-def reached(connection: BaseDatabaseWrapper, query: Query, *, answer_s: int) -> Iterator[Reached]:
-    """Inside, connected to those of the other nodes that answer, each within so many seconds."""
+def reached(
+    connection: BaseDatabaseWrapper, query: Query, *, answer_s: int, is_abreast: bool = False
+) -> Iterator[Reached]:
+    """Inside, connected to those of the other nodes that answer, each within so many seconds. With `is_abreast` each
+    question to them waits for what was committed before, and so for a node that stands still; that is for rows."""
     with ExitStack() as stack:
-        yield _connected(connection, query, stack, answer_s) if is_member(query) else Reached()
+        yield _connected(connection, query, stack, answer_s, is_abreast) if is_member(query) else Reached()
 
 
-def _connected(connection: BaseDatabaseWrapper, query: Query, stack: ExitStack, answer_s: int) -> Reached:
+def _connected(
+    connection: BaseDatabaseWrapper, query: Query, stack: ExitStack, answer_s: int, is_abreast: bool
+) -> Reached:
     told = _status(query, "wsrep_incoming_addresses").split(",")
     members = [address.strip() for address in told if address.strip()]  # an arbitrator has none
     seen = {_status(query, "wsrep_gcomm_uuid")}
@@ -95,8 +100,8 @@ def _connected(connection: BaseDatabaseWrapper, query: Query, stack: ExitStack, 
         try:
             client = stack.enter_context(closing(MySQLdb.connect(**_parameters(connection) | place)))
             asked = _questions(client)
-            # Nobody reads before what he could have seen on the node that is written to.
-            asked("SET SESSION wsrep_sync_wait = 1")
+            # Nobody reads before what he could have seen on the node that is written to; galera.cnf has it so, too.
+            asked(f"SET SESSION wsrep_sync_wait = {int(is_abreast)}")
             name = _status(asked, "wsrep_gcomm_uuid")
         except (MySQLdb.Error, ValueError) as error:
             silent.append((address, str(error)))

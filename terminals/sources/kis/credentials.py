@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from terminals import private
 from terminals.finding import in_words
+from terminals.wire import is_open_to_others
 from terminals.wire.language import gettext as _
 
 REAL_REST: Final = "https://openapi.koreainvestment.com:9443"
@@ -121,10 +121,9 @@ def _read_file(file: Path) -> list[Account]:
 
 
 def _refuse_if_open_to_others(file: Path, descriptor: int) -> None:
-    if os.name != "posix":
-        return
-    mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-    if mode & private.UMASK:
+    found = os.fstat(descriptor)
+    if is_open_to_others(found):
+        mode = stat.S_IMODE(found.st_mode)
         raise CredentialsError(
             _("{file} has mode {mode:04o}, others may read the keys: run chmod 600 {file}").format(file=file, mode=mode)
         )
