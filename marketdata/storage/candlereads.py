@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # the years 1 to 9999
 _SYMBOLS = 500  # of one statement
 _DATES = 1_000
 _TOGETHER = 100  # symbols of a question that has one of each
+_MORE_DAYS = 30  # beside two for each trading date that is wanted
 _NUMBERS = len(minute_bars.COLUMNS) - 1
 
 
@@ -198,14 +200,26 @@ class CandleReads(PriceReads):
         return daily_bars.from_rows(symbol, feed, rows)
 
     def newest_daily(self, feed: str, symbols: Sequence[str], most: int) -> dict[str, DailyBars]:
+        # Nearly every symbol has as many in the newest partitions.
+        recent = time.time_ns() // 1000 // DAY_US - 2 * most - _MORE_DAYS
+        rows = self._newest_daily(feed, symbols, most, recent)
+        few = [symbol for symbol in symbols if len(rows.get(symbol, ())) < most]
+        rows |= self._newest_daily(feed, few, most, None)
+        return {symbol: daily_bars.from_rows(symbol, feed, some) for symbol, some in rows.items()}
+
+    def _newest_daily(
+        self, feed: str, symbols: Sequence[str], most: int, since: int | None
+    ) -> dict[str, list[tuple[Any, ...]]]:
+        """The newest rows of each symbol that has some, of trading dates from `since` (days since 1970) on."""
+        bounds = [] if since is None else [self._day(since)]
         each = (
             f"SELECT symbol, {self.DAILY_BAR} FROM market_data WHERE symbol = %s AND feed = %s"
-            f" ORDER BY trade_date DESC LIMIT {most:d}"
+            f"{' AND trade_date >= %s' if bounds else ''} ORDER BY trade_date DESC LIMIT {most:d}"
         )
         rows: dict[str, list[tuple[Any, ...]]] = {}
         for at in range(0, len(symbols), _TOGETHER):
             part = symbols[at : at + _TOGETHER]
             statement = " UNION ALL ".join(f"SELECT * FROM ({each}) AS q{number}" for number in range(len(part)))
-            for symbol, *row in self._query(statement, [word for code in part for word in (code, feed)]):
+            for symbol, *row in self._query(statement, [word for code in part for word in (code, feed, *bounds)]):
                 rows.setdefault(symbol, []).append(tuple(row))
-        return {symbol: daily_bars.from_rows(symbol, feed, some) for symbol, some in rows.items()}
+        return rows

@@ -3,6 +3,7 @@ given its own way to write columns and times."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -19,6 +20,7 @@ from marketdata.types.units import DAY_US
 from terminals import wire
 
 _TOGETHER = 100  # stretches a statement
+_RECENT_DAYS = 30  # in which the newest candle of nearly every symbol lies
 # Symbols a statement: for each of the two subqueries that a symbol has in each place MariaDB takes 0.8 MB for the
 # moment, however few rows there are (10.11); 100 symbols at once took 474 MB.
 _QUOTES_TOGETHER = 8
@@ -129,15 +131,32 @@ def _series(ask: Ask, symbols: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _newest_minutes(ask: Ask, dialect: Dialect, series: Sequence[tuple[str, str]]) -> dict[str, Bars]:
-    found: dict[str, list[tuple[Any, ...]]] = {}
-    # Two, for two trading dates may share a minute.
-    each = (
-        f"SELECT {dialect.bar}, feed FROM {MINUTES} WHERE symbol = %s AND feed = %s ORDER BY minute_time DESC LIMIT 2"
-    )
-    for part in _chunks(series, _TOGETHER):
-        for row in ask(_all(each, len(part)), [x for pair in part for x in pair]):
-            found.setdefault(row[-1], []).append(row[:-1])
+    recent = time.time_ns() // 1000 // DAY_US - _RECENT_DAYS
+    # Of a minute as late as this no trading date lies before `recent`.
+    found = _newest_minutes_since(ask, dialect, series, (recent + NEAR_DAYS) * DAY_US, recent)
+    there = {(symbol, feed) for feed, rows in found.items() for symbol, *_ in rows}
+    absent = [pair for pair in series if pair not in there]
+    for feed, rows in _newest_minutes_since(ask, dialect, absent, None, None).items():
+        found.setdefault(feed, []).extend(rows)
     return {feed: minute_bars.from_rows(feed, rows) for feed, rows in found.items()}
+
+
+def _newest_minutes_since(
+    ask: Ask, dialect: Dialect, series: Sequence[tuple[str, str]], since_us: int | None, since_day: int | None
+) -> dict[str, list[tuple[Any, ...]]]:
+    """By feed: the newest two of each, for two trading dates may share a minute; with bounds of time and trading date,
+    so that few partitions are opened, only of those that have a candle since then."""
+    bounds: list[object] = []
+    where = "symbol = %s AND feed = %s"
+    if since_us is not None and since_day is not None:
+        where += " AND minute_time >= %s AND trade_date >= %s"
+        bounds = [dialect.time(since_us), dialect.date(since_day)]
+    each = f"SELECT {dialect.bar}, feed FROM {MINUTES} WHERE {where} ORDER BY minute_time DESC LIMIT 2"
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for part in _chunks(series, _TOGETHER):
+        for row in ask(_all(each, len(part)), [x for pair in part for x in (*pair, *bounds)]):
+            found.setdefault(row[-1], []).append(row[:-1])
+    return found
 
 
 def _latest(ask: Ask, dialect: Dialect, feed: str, bars: Bars) -> list[Latest]:

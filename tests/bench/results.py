@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -92,7 +93,12 @@ def packages(names: Iterable[str] = PACKAGES) -> dict[str, str]:
 
 def now() -> str:
     """The hour of a run."""
-    return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    return moment(time.time())
+
+
+def moment(seconds: float) -> str:
+    """A time in seconds since 1970 as results show it."""
+    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _processor() -> str:

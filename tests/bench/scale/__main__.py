@@ -104,12 +104,15 @@ def _all(given: argparse.Namespace) -> int:
     print(f"calibration {before.ms:.0f} ms, load {before.load:.1f}", flush=True)
     found: dict[str, Any] = {}
     failed: dict[str, str] = {}
+    kept: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="naru-bench-") as temporary:
         folder = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for number, (name, part) in enumerate(PARTS.items(), start=1):
             print(f"\n[{number}/{len(PARTS)}] {part.says}", flush=True)
             into = folder / f"{name}.json"
+            if into.exists():
+                kept[name] = results.moment(into.stat().st_mtime)
             if not into.exists() and (status := _apart(name, given, into)):
                 failed[name] = f"ended with status {status}"
                 print(f"{name} {failed[name]}", file=sys.stderr, flush=True)
@@ -129,6 +132,7 @@ def _all(given: argparse.Namespace) -> int:
         symbols=[one for name, one in found.items() if name.startswith("symbols-")],
         history=found.get("history"),
         failed=failed,
+        kept=kept,
     )
     figures.write(whole)
     page.write(whole)

@@ -83,7 +83,7 @@ def model(found: Scale) -> Model:
     a_batch = (small - large) / (1 / latency.BATCH_ROWS - 1 / rows.BATCH_ROWS)
     alone, *_, middle, _few, thousand = found.sockets
     more = most.symbols - least.symbols
-    point = _history(found).points[0]
+    point = _history(found).largest
     return Model(
         us_a_batch=a_batch,
         us_a_tick=large - a_batch / rows.BATCH_ROWS,
@@ -112,7 +112,8 @@ def wire_bytes_a_tick(rows_a_batch: int) -> float:
 
 def checks(found: Scale, longest: History | None) -> list[tuple[str, float, float]]:
     """Points that the model was not made of: what, as the model has it, as it was measured."""
-    made, small, most = model(found), _history(found).points[0], (longest or _history(found)).largest
+    made, largest = model(found), _history(found).largest
+    others = {one.rows: one for one in (longest or _history(found)).points if one.rows != largest.rows}
     first, *between, last = found.symbols
     alone, *_, fewer, few_each, all_ = found.sockets
     from_100 = f"{fewer.sockets:,} of {fewer.symbols_each}"
@@ -142,12 +143,13 @@ def checks(found: Scale, longest: History | None) -> list[tuple[str, float, floa
         ),
         *(
             (
-                f"{table} beside {most.rows / 1e6:,.0f} million trades, MB (from {small.rows / 1e6:,.0f} million)",
-                made.disk_bytes[table] * most.rows_of[table] / 1e6,
-                most.bytes[table] / 1e6,
+                f"{table} beside {point.rows / 1e6:,.0f} million trades, MB (from {largest.rows / 1e6:,.0f} million)",
+                made.disk_bytes[table] * point.rows_of[table] / 1e6,
+                point.bytes[table] / 1e6,
             )
-            for table in most.rows_of
-            if table in made.disk_bytes and most.bytes[table] > _TOLD_FROM
+            for point in others.values()
+            for table in point.rows_of
+            if table in made.disk_bytes and point.bytes[table] > _TOLD_FROM
         ),
     ]
 
@@ -189,7 +191,7 @@ def text(found: Scale, longest: History | None, day: Day | None = None) -> str:
         storing_cores=storing_cores, peak_cores=peak_cores, told=told, web_cores=web_cores,
         disk="\n".join(f"| {table} | {size / 1e6:,.0f} |" for table, size in disk.items()),
         bytes="\n".join(
-            f"| {table} | {size:.0f} | {_history(found).points[0].rows_of[table]:,} |"
+            f"| {table} | {size:.0f} | {_history(found).largest.rows_of[table]:,} |"
             for table, size in made.disk_bytes.items()
         ),
         a_day=a_day / 1e9, a_year=a_day * day.trading_days / 1e12, feed=feed / 1e6, redis=redis / 1e6,

@@ -39,6 +39,8 @@ class Scale:
     symbols: list[Symbols]
     history: History | None
     failed: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+    """By part that was measured by an earlier run: when it ended (UTC)."""
 
 
 def write(found: Scale) -> None:

@@ -40,6 +40,7 @@ def text(found: Scale, longest: History | None, soak: Soak | None) -> str:
         database=report.NAMES[found.database],
         versions=", ".join(f"{name} {version}" for name, version in found.packages.items()),
         began=found.began,
+        kept="".join(f" {name} is of a run before, which ended {ended}." for name, ended in found.kept.items()),
         minutes=found.minutes,
         before=found.before,
         after=found.after,

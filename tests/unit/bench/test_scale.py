@@ -110,7 +110,7 @@ def test_points_that_the_model_was_not_made_of_are_counted_from_it(whole):
     web = "web process, 1,000 sockets of {} symbols, % of a core (from 100 of 20)"
     assert found[web.format(2)] == pytest.approx((10.0, 10.0))
     assert found[web.format(20)] == pytest.approx((55.0, 55.0))
-    assert found["market_data_tick beside 10 million trades, MB (from 1 million)"] == pytest.approx((440.0, 440.0))
+    assert found["market_data_tick beside 1 million trades, MB (from 10 million)"] == pytest.approx((44.0, 44.0))
 
 
 def test_a_day_is_counted_from_the_model(whole):
