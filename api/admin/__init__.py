@@ -1,6 +1,7 @@
 """The administration pages: reference data to edit, clients and their keys, the ledger and the upkeep to read."""
 
 from api.admin import (
+    alert_rules,
     alerts,
     api_keys,
     audit,
@@ -17,6 +18,7 @@ from api.admin import (
 )
 
 __all__ = [
+    "alert_rules",
     "alerts",
     "api_keys",
     "audit",

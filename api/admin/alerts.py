@@ -1,74 +1,18 @@
-"""Rules of people and what they found. Who may change rules here does so for their owners."""
+"""What rules of people found, and how it is delivered. The rules themselves are in `api.admin.alert_rules`."""
 
 from __future__ import annotations
 
 import datetime
-from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from analytics.alerts import deliveries, rules
-from api import alert_choices
+from analytics.alerts import deliveries
 from api.admin import asking
 from api.admin.site import ReadOnly
-from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget
-
-
-class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when running
-    class Meta:
-        model = AlertRule
-        fields = (
-            "owner", "name", "kind", "parameters", "symbols", "watchlist", "market", "feed", "cooldown_s", "quiet_from",
-            "quiet_until", "enabled",
-        )  # fmt: skip
-        help_texts = {  # noqa: RUF012 - Django's shape
-            "parameters": _('Of its kind, such as {"direction": "above", "level": "70000", "band": "100"}.')
-        }
-
-    def clean(self) -> dict[str, Any]:
-        """ValidationError for what `analytics.alerts.rules` refuses."""
-        given = super().clean() or {}
-        if self.errors:
-            return given
-        rule = self.instance
-        for name, value in given.items():
-            setattr(rule, name, value)
-        try:
-            rules.check(rule)
-            unknown = alert_choices.unknown(rule.kind, rule.parameters)
-            if unknown:
-                raise rules.RefusedError(unknown)
-        except rules.RefusedError as error:
-            own = {name: text for name, text in error.fields.items() if name in self.fields}
-            rest = [f"{name}: {text}" for name, text in error.fields.items() if name not in own]
-            raise ValidationError({**own, **({"parameters": rest} if rest else {})}) from error
-        return given | {"parameters": rule.parameters, "symbols": rule.symbols}
-
-
-@admin.register(AlertRule)
-class AlertRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
-    form = RuleForm
-    list_display = ("name", "owner", "kind", "parameters", "market", "feed", "enabled", "changed_at")
-    list_filter = ("kind", "enabled", "market", ("owner", admin.RelatedOnlyFieldListFilter))
-    list_select_related = ("owner", "market")
-    search_fields = ("name", "owner__username", "symbols")
-    autocomplete_fields = ("owner",)
-    actions = ("switch_off",)
-
-    def save_model(self, request: HttpRequest, obj: AlertRule, form: Any, change: bool) -> None:
-        rules.save(obj)
-
-    @admin.action(description=_("Switch off"), permissions=("change",))
-    def switch_off(self, request: HttpRequest, chosen: QuerySet[AlertRule]) -> None:
-        for rule in chosen.filter(enabled=True):
-            rule.enabled = False
-            rules.save(rule)
-            self.log_change(request, rule, "switched off")
+from marketdata.models import Alert, AlertDelivery, AlertTarget
 
 
 @admin.register(Alert)

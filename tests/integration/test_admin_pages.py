@@ -54,6 +54,27 @@ def timetabled(page, expect, origin):
     expect(page.locator(".messagelist .success")).to_be_visible()
 
 
+def alert_rule(page, expect, origin):
+    """A rule's form has the fields of the kind that is chosen."""
+
+    def shown():
+        rows = page.locator(".form-row:has([data-kinds])")
+        return set(rows.locator("visible=true").locator("[data-kinds]").evaluate_all("all => all.map((one) => one.name)"))
+
+    page.goto(f"{origin}/admin/marketdata/alertrule/add/")
+    page.locator("[name=kind]").select_option("queue")
+    assert shown() == {"queue", "level", "band", "seconds"}
+    page.locator("[name=kind]").select_option("price")
+    assert shown() == {"direction", "level", "band", "symbols", "watchlist", "market", "feed"}
+    assert shut_out(page) == []
+    for name, text in {"name": "by hand", "level": "70,000", "symbols": "005930"}.items():
+        page.locator(f"[name={name}]").fill(text)
+    page.locator("[name=direction]").select_option("above")
+    page.click("input[name=_save]")
+    expect(page.locator(".messagelist .success")).to_be_visible()
+    expect(page.locator(".field-waits_for")).to_have_text("at or above 70000")
+
+
 def test_the_home_page_says_what_needs_somebody_and_every_page_is_whole(web, serving, chromium):
     serving.commit([minute(number) for number in range(5)] + [{"symbol": "NOBODY"}])
     upkeep()
@@ -99,4 +120,5 @@ def test_the_home_page_says_what_needs_somebody_and_every_page_is_whole(web, ser
             assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), path
             page.set_viewport_size({"width": 1440, "height": 900})
         timetabled(page, expect, origin)
+        alert_rule(page, expect, origin)
         assert complained == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -95,6 +96,14 @@ def read(kind: str, parameters: Any) -> Condition:
     return _READERS[Kind(kind)](_Fields(Kind(kind), parameters))
 
 
+def members(kind: Kind) -> frozenset[str]:
+    """The names of what a condition of this kind is made of."""
+    fields = _Fields(kind, {})
+    with contextlib.suppress(ConditionError):  # for nothing is given
+        _READERS[kind](fields)
+    return fields.known
+
+
 def parameters(condition: Condition) -> dict[str, str]:
     """As `read` takes it, in its shortest form."""
     if condition.kind in STANDING or condition.kind is Kind.STATUS:
@@ -125,11 +134,16 @@ class _Fields:
 
     def __init__(self, kind: Kind, given: Mapping[str, Any]) -> None:
         self._kind, self._given = kind, given
-        self._known: set[str] = set()
+        self._names: set[str] = set()
         self._wrong: dict[str, str] = {}
 
+    @property
+    def known(self) -> frozenset[str]:
+        """The fields that were asked for."""
+        return frozenset(self._names)
+
     def choice(self, name: str, *allowed: Direction) -> Direction:
-        self._known.add(name)
+        self._names.add(name)
         value = self._given.get(name)
         if value not in allowed:
             self._wrong[name] = _("is one of {names}").format(names=", ".join(allowed))
@@ -140,7 +154,7 @@ class _Fields:
         self, name: str, *, default: int | None = None, least: int | None = None, more_than: int | None = None
     ) -> int:
         """In 10**-scale; text or an integer, so that no binary fraction comes in."""
-        self._known.add(name)
+        self._names.add(name)
         scale = SCALES[self._kind]
         value = self._given.get(name)
         if value in (None, "") and default is not None:
@@ -169,7 +183,7 @@ class _Fields:
 
     def whole(self, name: str, right: str, least: int, most: int, *, default: int | None = None) -> int:
         """A whole number from `least` to `most`; `right` says of what."""
-        self._known.add(name)
+        self._names.add(name)
         value = self._given.get(name)
         if value in (None, "") and default is not None:
             return default
@@ -181,7 +195,7 @@ class _Fields:
 
     def word(self, name: str, pattern: re.Pattern[str], right: str) -> str:
         """A name of this pattern; `right` says of what."""
-        self._known.add(name)
+        self._names.add(name)
         value = self._given.get(name)
         if not isinstance(value, str) or not pattern.fullmatch(value.strip()):
             self._wrong[name] = right
@@ -190,11 +204,11 @@ class _Fields:
 
     def done(self) -> None:
         """ConditionError if anything was wrong."""
-        unknown = [str(name)[:40] for name in self._given if name not in self._known]
+        unknown = [str(name)[:40] for name in self._given if name not in self._names]
         if unknown:
             told = _("has {unknown}, which {kind} does not know; it has {known}")
             self._wrong["parameters"] = told.format(
-                unknown=", ".join(sorted(unknown)[:5]), kind=self._kind, known=", ".join(sorted(self._known))
+                unknown=", ".join(sorted(unknown)[:5]), kind=self._kind, known=", ".join(sorted(self._names))
             )
         if self._wrong:
             raise ConditionError(self._wrong)
