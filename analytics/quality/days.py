@@ -109,10 +109,12 @@ def batches_of(date: datetime.date) -> QuerySet[IngestBatch]:
     return IngestBatch.objects.filter(mine | Q(stored=0, rejected__gt=0, committed_us__gte=start, committed_us__lt=end))
 
 
-def rejects(date: datetime.date) -> QuerySet[IngestReject]:
+def rejects(date: datetime.date, among: QuerySet[IngestReject] | None = None) -> QuerySet[IngestReject]:
+    """The refused rows of a trading date, among some or of all."""
     start, _ = window(date)
     since = datetime.datetime.fromtimestamp(start // 1_000_000, datetime.UTC)
-    return IngestReject.objects.filter(batch__in=batches_of(date).values("batch"), created_at__gte=since)
+    rows = IngestReject.objects.all() if among is None else among
+    return rows.filter(batch__in=batches_of(date).values("batch"), created_at__gte=since)
 
 
 def _finish(found: Quality, reasons: list[str], gaps: QuerySet[Gap]) -> None:

@@ -26,9 +26,7 @@ from marketdata.models import AlertRule, AlertTarget, Client, Watchlist
 DIRECTIONS: Mapping[str, Promise] = MappingProxyType(
     {Direction.ABOVE: _("at or above"), Direction.BELOW: _("at or below"), Direction.CROSSING: _("crosses")}
 )
-LIMITS: Mapping[str, Promise] = MappingProxyType(
-    {Direction.ABOVE: _("upper limit"), Direction.BELOW: _("lower limit")}
-)
+LIMITS: Mapping[str, Promise] = MappingProxyType({Direction.ABOVE: _("upper limit"), Direction.BELOW: _("lower limit")})
 PARAMETERS = ("direction", "level", "band", "client", "code", "status", "queue", "seconds")
 SCOPE: Mapping[str, Any] = MappingProxyType({"symbols": [], "watchlist": None, "market": None, "feed": ""})
 """What a rule looks at, and what of it a rule about the system has."""

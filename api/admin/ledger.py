@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from analytics import voids
 from api.admin.asking import MOST_BATCHES, AskingPages, ask, may, refuse
-from api.admin.set_aside import number_of
+from api.admin.set_aside import ByClient, BySource, OfBatches, Within
 from api.admin.site import ReadOnly, moment
 from marketdata.ledger import gap_reasons
 from marketdata.maintenance import leases
@@ -89,13 +90,21 @@ def _carried_out(page: ReadOnly, request: HttpRequest, job: Callable[[], int]) -
     return count
 
 
+class _CommittedWithin(Within):
+    """By how long ago the ledger had it."""
+
+    title = _("committed within")
+
+    def newer(self, rows: QuerySet[Any], since: datetime.datetime) -> QuerySet[Any]:
+        return rows.filter(committed_us__gte=int(since.timestamp() * 1_000_000))
+
+
 @admin.register(IngestBatch)
-class BatchAdmin(ReadOnly):
+class BatchAdmin(OfBatches):
     actions = ("void",)
     list_display = ("number", "feed", "state", "rows", "stored", "rejected", "received", "committed", "waited")
-    list_filter = ("state", "feed")
+    list_filter = (_CommittedWithin, ByClient, BySource, "state", "feed")
     ordering = ("-committed_us",)
-    search_fields = ("=batch",)
     fields = (
         "number",
         "batch",
@@ -127,10 +136,6 @@ class BatchAdmin(ReadOnly):
 
     def has_void_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("marketdata.add_voidorder")
-
-    @admin.display(description=_("batch"), ordering="batch")
-    def number(self, batch: IngestBatch) -> str:
-        return number_of(batch.batch)
 
     @admin.display(description=_("received"), ordering="received_us")
     def received(self, batch: IngestBatch) -> str:

@@ -9,11 +9,14 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
-from analytics.quality.grades import GRADES
+from analytics.quality import grades
+from api import refusals
 from api.admin.site import ReadOnly
 from marketdata.models import Feed, Market, QualityDay
+from terminals import wire
 
 
 class _Known(admin.SimpleListFilter):
@@ -36,7 +39,7 @@ class _Grade(_Known):
     parameter_name = "grade"
 
     def known(self) -> Iterable[str]:
-        return GRADES
+        return grades.GRADES
 
 
 class _Feed(_Known):
@@ -58,12 +61,47 @@ class _Market(_Known):
 @admin.register(QualityDay)
 class QualityDayAdmin(ReadOnly):
     list_display = (
-        "trade_date", "symbol", "feed", "market", "grade", "session", "present", "lost", "stored", "rejected", "late",
-        "gaps", "computed_at",
+        "trade_date", "symbol", "feed", "market", "grade", "because", "stored", "rejected", "lost", "gaps",
+        "computed_at",
     )  # fmt: skip
     list_filter = (_Grade, _Feed, _Market, "trade_date")
     search_fields = ("symbol__exact",)
+    search_help_text = _("Search by symbol.")
     ordering = ("-trade_date", "-feed", "-market", "-symbol")  # as its index has them
     fields = (
-        *list_display, "received", "repeated", "voided", "missing", "compared", "differing", "clock_us", "figures",
+        "trade_date", "symbol", "feed", "market", "grade", "because", "session", "present", "expected", "lost", "gaps",
+        "gap_time", "missing", "missing_volume", "received", "stored", "repeated", "rejected", "refusals", "late",
+        "voided", "compared_with", "compared", "differing", "clock_us", "computed_at",
     )  # fmt: skip
+
+    @admin.display(description=_("reasons"), empty_value="–")
+    def because(self, row: QualityDay) -> str | None:
+        """Why it is no better, as the page of quality and the report by mail have it."""
+        return "; ".join(reason.text for reason in grades.from_json(row.figures.get("reasons", []))) or None
+
+    @admin.display(description=_("refused by reason"), empty_value="–")
+    def refusals(self, row: QualityDay) -> str | None:
+        told = row.figures.get("refused", {})
+        listed = format_html_join(
+            "\n", "<li>{} · {}: {}</li>", ((refusals.words(code), code, f"{count:,}") for code, count in told.items())
+        )
+        return format_html("<ul>{}</ul>", listed) if told else None
+
+    @admin.display(description=_("minutes with a tick, usually"), empty_value="–")
+    def expected(self, row: QualityDay) -> int | None:
+        usual: int | None = row.figures.get("expected")
+        return usual
+
+    @admin.display(description=_("time in gaps, s"), empty_value="–")
+    def gap_time(self, row: QualityDay) -> str | None:
+        seconds = row.figures.get("gap_s")
+        return None if seconds is None else f"{seconds:,}"
+
+    @admin.display(description=_("missing volume"), empty_value="–")
+    def missing_volume(self, row: QualityDay) -> str | None:
+        volume = row.figures.get("missing_volume")
+        return wire.numbers.write(volume, wire.SIZE_SCALE) if volume else None
+
+    @admin.display(description=_("compared with"), empty_value="–")
+    def compared_with(self, row: QualityDay) -> str | None:
+        return str(row.figures.get("other") or "") or None

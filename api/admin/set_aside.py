@@ -6,26 +6,40 @@ from __future__ import annotations
 import datetime
 import json
 from abc import abstractmethod
+from argparse import ArgumentTypeError
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import BigIntegerField, CharField, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BigIntegerField, CharField, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Cast, Length
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from analytics.quality import days
 from api import refusals
 from api.admin import asking
 from api.admin.site import ReadOnly
-from marketdata.models import Client, DeadLetter, IngestBatch, IngestReject, IngestRequeue, IngestStream, Source
+from marketdata.management import options
+from marketdata.models import (
+    Client,
+    DeadLetter,
+    Feed,
+    IngestBatch,
+    IngestReject,
+    IngestRequeue,
+    IngestStream,
+    RolloverRun,
+    Source,
+)
 from marketdata.types import reject_reasons
 from marketdata.types.tick_arrays import SEQ_BITS
 
 MOST_STREAMS = 300  # the newest of a client or a source, by which its batches are found
-_PAYLOAD_SHOWN = 256
+MOST_REJECTS_READ = 10_000  # as many as a list has (`api.admin.site.MOST_LISTED`)
+_PAYLOAD_SHOWN, _DATES_OFFERED = 256, 10
 _SPANS = {"hour": datetime.timedelta(hours=1), "day": datetime.timedelta(days=1), "week": datetime.timedelta(days=7)}
 
 
@@ -34,7 +48,31 @@ def number_of(batch: int) -> str:
     return f"{batch >> SEQ_BITS}/{batch & ((1 << SEQ_BITS) - 1)}"
 
 
-class _OfBatch(admin.SimpleListFilter):
+class OfBatches(ReadOnly):
+    """Rows that belong to a batch, which is shown and found as stream/seq."""
+
+    search_fields: ClassVar[tuple[str, ...]] = ("=batch",)
+    search_help_text = _("Search by batch as it is shown, such as 3/1042.")
+
+    @admin.display(description=_("batch"), ordering="batch")
+    def number(self, row: Any) -> str:
+        return number_of(row.batch)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """The batches that are named, and whatever else is said as everywhere."""
+        numbers, rest = [], []
+        for word in search_term.split():
+            try:
+                numbers.append(options.batch(word))
+            except ArgumentTypeError:
+                rest.append(word)
+        found = queryset.filter(batch__in=numbers) if numbers else queryset
+        return super().get_search_results(request, found, " ".join(rest) if numbers else search_term)
+
+
+class _OfStreams(admin.SimpleListFilter):
     """A filter by what is known of the streams that batches belong to."""
 
     @abstractmethod
@@ -61,7 +99,9 @@ def _within(streams: QuerySet[IngestStream]) -> Q:
     return where
 
 
-class _Client(_OfBatch):
+class ByClient(_OfStreams):
+    """By who sent a batch."""
+
     title, parameter_name = _("client"), "client"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
@@ -72,7 +112,9 @@ class _Client(_OfBatch):
         return IngestStream.objects.filter(client__name=value)
 
 
-class _Source(_OfBatch):
+class BySource(_OfStreams):
+    """By what its sender reads."""
+
     title, parameter_name = _("source"), "source"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
@@ -82,7 +124,9 @@ class _Source(_OfBatch):
         return IngestStream.objects.filter(client__source__code=value)
 
 
-class _Since(admin.SimpleListFilter):
+class Within(admin.SimpleListFilter):
+    """By how long ago it was refused."""
+
     title, parameter_name = _("refused within"), "since"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
@@ -90,7 +134,11 @@ class _Since(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         span = _SPANS.get(self.value() or "")
-        return queryset if span is None else queryset.filter(created_at__gte=timezone.now() - span)
+        return queryset if span is None else self.newer(queryset, timezone.now() - span)
+
+    def newer(self, rows: QuerySet[Any], since: datetime.datetime) -> QuerySet[Any]:
+        """What is not older."""
+        return rows.filter(created_at__gte=since)
 
 
 class _Reason(admin.SimpleListFilter):
@@ -108,7 +156,61 @@ class _Reason(admin.SimpleListFilter):
         return queryset.filter(alone | begins | Q(reasons__endswith=f" {word}") | Q(reasons__contains=f" {word} "))
 
 
-class _SetAside(ReadOnly):
+class _OfDate(admin.SimpleListFilter):
+    """Of a trading date, as the page of quality counts them; offered are the last ones, any is taken."""
+
+    title, parameter_name = _("trading date"), "date"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        last = RolloverRun.objects.order_by("-trade_date").values_list("trade_date", flat=True)[:_DATES_OFFERED]
+        return _offered([date.isoformat() for date in last], request.GET.get("date"))
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[IngestReject]) -> QuerySet[IngestReject]:
+        text = self.value()
+        if text is None:
+            return queryset
+        try:
+            return days.rejects(datetime.date.fromisoformat(text), queryset)
+        except (ValueError, OverflowError):
+            return queryset.none()
+
+
+class _OfFeed(admin.SimpleListFilter):
+    title, parameter_name = _("feed"), "feed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return [(name, name) for name in Feed.objects.order_by("name").values_list("name", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[IngestReject]) -> QuerySet[IngestReject]:
+        feed = self.value()
+        mine = Exists(IngestBatch.objects.filter(pk=OuterRef("batch"), feed=feed))
+        return queryset if feed is None else queryset.filter(mine)
+
+
+class _OfSymbol(admin.SimpleListFilter):
+    """Of a symbol that an address names, as the page of quality does. The last filter: it reads the rows of the others,
+    the newest MOST_REJECTS_READ that have the code anywhere, and takes those whose symbol it is."""
+
+    title, parameter_name = _("symbol"), "symbol"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return _offered([], request.GET.get("symbol"))
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[IngestReject]) -> QuerySet[IngestReject]:
+        symbol = self.value()
+        if symbol is None:
+            return queryset
+        having = queryset.filter(record__contains=symbol).order_by("-pk").values_list("pk", "record")
+        read = having[:MOST_REJECTS_READ]
+        return queryset.filter(pk__in=[pk for pk, record in read if days.symbol_of(record) == symbol])
+
+
+def _offered(values: Sequence[str], chosen: str | None) -> list[tuple[str, str]]:
+    """Choices of a filter, with the one that an address has."""
+    return [(one, one) for one in (*values, *([chosen] if chosen and chosen not in values else []))]
+
+
+class _SetAside(OfBatches):
     """Rows of a batch, with what the ledger knows of it."""
 
     ordering = ("-id",)
@@ -125,10 +227,6 @@ class _SetAside(ReadOnly):
             of_feed=Subquery(batches.values("feed")[:1], output_field=CharField()),
         )
         return known
-
-    @admin.display(description=_("batch"), ordering="batch")
-    def number(self, row: Any) -> str:
-        return number_of(row.batch)
 
     @admin.display(description=_("client"), empty_value="–")
     def client(self, row: Any) -> str | None:
@@ -155,8 +253,9 @@ class _SetAside(ReadOnly):
 @admin.register(IngestReject)
 class RejectAdmin(_SetAside):
     list_display = ("number", "client", "source", "feed", "idx", "reasons", "short", "created_at")
-    list_filter = (_Since, _Client, _Source, _Reason)
+    list_filter = (Within, ByClient, BySource, _Reason, _OfDate, _OfFeed, _OfSymbol)
     search_fields = ("reasons", "record", "=batch")
+    search_help_text = _("Search by batch as it is shown, such as 3/1042, or by what a row or its reasons say.")
     fields = ("number", "client", "source", "feed", "idx", "reasons", "meaning", "whole", "created_at")
     actions = ("judge_again",)
 
@@ -184,8 +283,9 @@ class RejectAdmin(_SetAside):
 @admin.register(DeadLetter)
 class DeadLetterAdmin(_SetAside):
     list_display = ("number", "client", "source", "feed", "code", "error", "size", "again_possible", "created_at")
-    list_filter = ("code", _Since, _Client, _Source)
+    list_filter = ("code", Within, ByClient, BySource)
     search_fields = ("=batch", "error")
+    search_help_text = _("Search by batch as it is shown, such as 3/1042, or by what the error says.")
     fields = (
         "number",
         "client",
@@ -241,12 +341,8 @@ class DeadLetterAdmin(_SetAside):
 
 
 @admin.register(IngestRequeue)
-class RequeueAdmin(ReadOnly):
+class RequeueAdmin(OfBatches):
     list_display = ("created_at", "number", "asked_by", "selection", "judged", "stored", "announced")
     list_filter = ("asked_by",)
     ordering = ("-id",)
     fields = list_display
-
-    @admin.display(description=_("batch"), ordering="batch")
-    def number(self, requeue: IngestRequeue) -> str:
-        return number_of(requeue.batch)

@@ -14,7 +14,8 @@ __all__ = ["serving"]
 
 RULES = "/admin/marketdata/alertrule/"
 KINDS = [
-    ("price", {"direction": "crossing", "level": "70,000.5", "band": ""}, {"direction": "crossing", "level": "70000.5"}),
+    ("price", {"direction": "crossing", "level": "70,000.5", "band": ""},
+     {"direction": "crossing", "level": "70000.5"}),
     ("change", {"direction": "below", "level": "-3", "band": "0.5"},
      {"direction": "below", "level": "-3", "band": "0.5"}),
     ("limit", {"direction": "above"}, {"direction": "above"}),

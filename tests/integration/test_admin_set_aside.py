@@ -2,15 +2,28 @@
 worker that is asked by the road of the page of operations."""
 
 import datetime
+import json
 import re
+import time
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from analytics.quality import days
+from marketdata.calendar import trading_dates
 from marketdata.maintenance import requests
-from marketdata.models import AuditEntry, Client, DeadLetter, IngestReject, IngestStream, Source
+from marketdata.models import (
+    AuditEntry,
+    Client,
+    DeadLetter,
+    IngestBatch,
+    IngestBatchDay,
+    IngestReject,
+    IngestStream,
+    Source,
+)
 from marketdata.types.tick_arrays import batch_number
 from tests.integration.serving import serving
 from tests.integration.test_operations_page import left_aside, worked
@@ -54,6 +67,15 @@ def batches(page):
         ("?reason=symbol_unknown&client=kis-1", ["3/1"]),
         ("?reason=time_past", []),
         ("?since=day", ["3/2", "3/1", "2/1"]),
+        ("?q=3/1", ["3/1"]),
+        ("?q=3/1+2/1", ["3/1", "2/1"]),
+        ("?q=3/1+symbol_unknown", ["3/1"]),
+        ("?q=3/1+time_future", []),
+        ("?q=time_future", ["1/1"]),
+        ("?q=3/", []),
+        ("?date=9999-12-31", []),
+        ("?date=0001-01-01", []),
+        ("?date=yesterday", []),
     ],
 )
 def test_refused_rows_are_found_by_client_source_reason_and_time(serving, query, found):
@@ -191,3 +213,59 @@ def test_the_upkeep_is_asked_for_by_buttons_that_say_what_they_do(serving, redis
     assert "Not over yet" in browser.get(f"{path}ask/{work}/").text
     assert f"Asked last: {work} (kim, " in browser.get(path).text
     assert browser.post(f"{path}ask/requeue/").status_code == 404
+
+
+def test_refused_rows_are_found_by_trading_date_feed_and_symbol_as_quality_counts_them(serving):
+    refused()
+    today = trading_dates.calendar("KRX").trade_date(time.time_ns() // 1000)
+    at_us = days.window(today)[0]
+    for number, (seq, feed, committed_us) in enumerate(
+        ((1, "krx", at_us), (2, "nxt", at_us), (3, "krx", at_us - 1)), start=1
+    ):
+        batch = batch_number(7, seq)
+        IngestBatch.objects.create(
+            batch=batch, state="stored", feed=feed, rows=3, stored=0, rejected=3, checksum=number,
+            received_us=committed_us, committed_us=committed_us,
+        )  # fmt: skip
+        for idx, symbol in enumerate(("005930", "0059300", "000660")):
+            content = json.dumps({"symbol": symbol, "note": "005930"})
+            IngestReject.objects.create(batch=batch, idx=idx, reasons="price_missing", record=content)
+    IngestBatchDay.objects.create(batch=batch_number(7, 1), trade_date=today, rows=1, checksum=1)
+    browser = browser_of(person("operator"))
+
+    def found(**filters):
+        return batches(browser.get(REJECTS, filters))
+
+    day = today.isoformat()
+    assert found(date=day) == ["7/2"] * 3 + ["7/1"] * 3
+    assert found(date=day, feed="krx") == ["7/1"] * 3
+    assert found(date=day, symbol="005930") == ["7/2", "7/1"]
+    assert found(date=day, feed="krx", symbol="005930", reason="price_missing") == ["7/1"]
+    assert found(date=day, feed="krx", symbol="005930", reason="time_past") == []
+    assert found(symbol="005930") == ["7/3", "7/2", "7/1"]
+    assert len(found(date=day, symbol="005930")) == days.of_symbol(today, "005930").rejected_rows
+
+
+def test_batches_are_found_by_the_number_that_is_shown_and_by_client_source_and_time(serving):
+    refused()
+    now_us = time.time_ns() // 1000
+    for stream, seq, age_us in ((1, 1042, 0), (2, 1042, 1), (3, 1, 3_600_000_000 * 2), (3, 1042, 86_400_000_000 * 3)):
+        IngestBatch.objects.create(
+            batch=batch_number(stream, seq), state="stored", feed="krx", rows=1, stored=1, rejected=0, checksum=1,
+            received_us=now_us - age_us, committed_us=now_us - age_us,
+        )  # fmt: skip
+    browser = browser_of(person("operator"))
+
+    def found(**filters):
+        return batches(browser.get("/admin/marketdata/ingestbatch/", filters))
+
+    assert found() == ["1/1042", "2/1042", "3/1", "3/1042"]
+    assert found(q="3/1042") == ["3/1042"]
+    assert found(q="3/1042 1/1042") == ["1/1042", "3/1042"]
+    assert found(q=str(batch_number(2, 1042))) == ["2/1042"]
+    assert found(q="4294967296/1") == found(q="3/x") == found(q="9/9") == []
+    assert found(client="kis-1") == ["1/1042", "3/1", "3/1042"]
+    assert found(source="INFOMAX") == ["2/1042"]
+    assert found(since="hour") == ["1/1042", "2/1042"]
+    assert found(since="day", client="kis-1") == ["1/1042", "3/1"]
+    assert "such as 3/1042" in browser.get("/admin/marketdata/ingestbatch/").text

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.utils import timezone
 
 from api.remedies import REMEDIES
 from marketdata import alarms
@@ -53,8 +54,23 @@ def wrong():
     for idx, reasons in enumerate(("symbol_unknown", "symbol_unknown time_future", "time_future")):
         IngestReject.objects.create(batch=1, idx=idx, reasons=reasons, record="{}")
     DeadLetter.objects.create(batch=2, checksum=1, code="bad_batch", error="torn", payload=b"x")
+    # What is older than a day, or has the word in its content alone, is of no number of the page.
+    IngestReject.objects.create(batch=4, idx=0, reasons="symbol_missing", record='{"symbol": "time_future"}')
+    old = DeadLetter.objects.create(batch=5, checksum=1, code="bad_batch", error="torn", payload=b"x")
+    before = timezone.now() - datetime.timedelta(days=3)
+    DeadLetter.objects.filter(pk=old.pk).update(created_at=before)
+    past = IngestReject.objects.create(batch=6, idx=0, reasons="time_future", record="{}")
+    IngestReject.objects.filter(pk=past.pk).update(created_at=before)
     today = rollover.current_date(rollover.utc_now())
     Gap.objects.create(batch=3, feed="krx", from_us=1, to_us=2, rows=9, reason="book:not_running", trade_date=today)
+
+
+def behind(page, numbers):
+    """The rows of the lists to which numbers lead, which are the numbers themselves."""
+    found = page.locator(numbers).evaluate_all("links => links.map((one) => [one.textContent, one.href])")
+    rows = [page.request.get(address).text().count('class="field-number"') for _text, address in found]
+    assert [int(text) for text, _address in found] == rows
+    return rows
 
 
 def topics():
@@ -105,8 +121,8 @@ def test_the_upkeep_is_told_step_by_step_and_its_errors_to_operators_alone(servi
     assert (told["backup"]["name"], told["backup"]["state"], told["backup"]["error"]) == ("full-2", "failed", "")
     verified = told["verified_backup"]
     assert (verified["name"], verified["tables"], verified["rows"]) == ("full-1", 2, 1_235)
-    assert told["rejects"]["reasons"] == {"symbol_unknown": 2, "time_future": 2}
-    assert (told["rejects"]["rows"], told["rejects"]["cut"]) == (3, False)
+    assert told["rejects"]["reasons"] == {"symbol_unknown": 2, "time_future": 2, "symbol_missing": 1}
+    assert (told["rejects"]["rows"], told["rejects"]["cut"]) == (4, False)
     assert told["dead_letters"] == {"bad_batch": 1}
     assert told["gaps"]["of"] == [{"feed": "krx", "reason": "book:not_running", "gaps": 1, "rows": 9}]
     assert {one["table"] for one in told["retention"]} >= {"market_data_tick", "order_books"}
@@ -178,6 +194,7 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(publishing_w
         expect(page.locator("#backup")).to_contain_text("failed")
         expect(page.locator("#rejects tr").nth(0)).to_contain_text("bad_batch")
         expect(page.locator("#rejects")).to_contain_text("symbol_unknown the symbol is not registered")
+        assert behind(page, "#rejects td a") == [1, 2, 2, 1]
         expect(page.locator("#gaps td").nth(1)).to_have_text(
             "book:not_running order books alone, no trades: the terminal did not run"
         )

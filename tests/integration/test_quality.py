@@ -1,6 +1,7 @@
 """The quality of days: what is computed of hand-made days, when, and what is told of it."""
 
 import datetime
+import html
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from django.db import connection
 from analytics import voids
 from analytics.quality import due, series
 from analytics.voids import Selection
+from api import refusals
 from marketdata import connections, metrics
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import retention
@@ -21,6 +23,7 @@ from marketdata.storage import storage
 from marketdata.types.order_books import MarketEvent
 from marketdata.types.units import day_of
 from tests.integration.serving import and_leave, minute, serving
+from tests.integration.test_roles import browser_of, person
 from tests.market import MINUTE_US, NINE_US
 from tests.waiting import until
 
@@ -479,3 +482,25 @@ def test_a_click_shows_the_minutes_of_a_symbol_and_why(serving):
     assert len(korean) == 2
     assert not set(korean) & set(found["because"])
     assert serving.read("/v2/quality/2026-03-16")["counts"] == {"A": 0, "B": 0, "C": 1, "D": 0}
+
+
+@pytest.mark.once
+def test_the_administration_tells_the_reasons_of_a_grade_in_words(serving):
+    usual("005930", 375)
+    refused = [minute(number, price="-1") for number in (1, 2)]
+    serving.commit([*minutes([*range(100), *range(130, 380)]), *refused])
+    rolled_over()
+    due.finish(AFTER)
+    told = serving.read("/v2/quality/2026-03-16/005930", lang="en")["feeds"][0]
+    browser = browser_of(person("operator"))
+    page = "/admin/marketdata/qualityday/"
+
+    listed = browser.get(page, {"q": "005930", "grade": told["grade"]}).text
+    shown = browser.get(f"{page}{row().pk}/change/").text
+
+    assert len(told["because"]) == 2
+    because = html.escape("; ".join(told["because"]))
+    assert f'<td class="field-because">{because}</td>' in listed
+    assert because in shown
+    assert f"<li>{refusals.ROWS['price_not_positive']} · price_not_positive: 2</li>" in shown
+    assert '["C"' not in shown.replace("&quot;", '"')

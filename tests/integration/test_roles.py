@@ -306,7 +306,8 @@ def test_what_is_done_with_many_rows_at_once_has_an_entry_for_each(serving):
         ("symbol", "activate"), ("symbol", "deactivate"), ("feedowner", "release"), ("voidorder", "restore"),
         ("ingestbatch", "void"), ("apikey", "revoke"), ("periodictask", "enable_tasks"),
         ("periodictask", "disable_tasks"), ("periodictask", "toggle_tasks"), ("periodictask", "run_tasks"),
-        ("alertrule", "switch_on"), ("alertrule", "switch_off"), ("alert", "acknowledge"), ("alertdelivery", "deliver_again"),
+        ("alertrule", "switch_on"), ("alertrule", "switch_off"), ("alert", "acknowledge"),
+        ("alertdelivery", "deliver_again"),
         ("user", "reset_second_factor"), ("client", "enable"), ("client", "disable"),
         ("ingestreject", "judge_again"), ("deadletter", "retry"), ("gap", "fetch_again"), ("symbol", "change_together"),
     }  # fmt: skip

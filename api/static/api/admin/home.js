@@ -34,7 +34,7 @@ function tiles() {
     { title: gettext("Alarms"), text: number(alarms), small: "", href: links.alarms(), level: alarms ? "bad" : "" },
     { title: gettext("Alerts not acknowledged"), text: unseen ? `${number(unseen.alerts.length)}${unseen.next_page_token ? "+" : ""}` : "–", small: "", href: "/admin/marketdata/alert/?acknowledged_at__isempty=1", level: "" },
     { title: gettext("Dead letters"), text: number(letters), small: gettext("whole batches"), href: links.letters(), level: letters ? "warn" : "" },
-    { title: gettext("Refused within a day"), text: refused ? `${number(refused.rows)}${refused.cut ? "+" : ""}` : "–", small: gettext("rows"), href: "/admin/marketdata/ingestreject/?since=day", level: refused?.rows ? "warn" : "" },
+    { title: gettext("Refused within a day"), text: refused ? `${number(refused.rows)}${refused.cut ? "+" : ""}` : "–", small: gettext("rows"), href: links.refused({ since: "day" }), level: refused?.rows ? "warn" : "" },
     { title: gettext("Missing today"), text: number(gaps?.gaps), small: gettext("gaps"), href: gaps ? links.gaps(gaps.date) : links.gaps(), level: gaps?.gaps ? "warn" : "" },
     { title: gettext("Last rollover"), text: run?.date ?? "–", small: run ? ROLLOVER[run.state] ?? run.state : "", href: run ? links.rollover(run.date) : "/admin/marketdata/rolloverrun/", level: run && run.state !== "done" ? "warn" : "" },
     { title: gettext("Last proven backup"), text: upkeep ? since(verified?.verified_at, now) : "–", small: verified ? interpolate(gettext("%s rows compared"), [number(verified.rows)]) : "", href: verified ? links.backup(verified.id) : "/admin/marketdata/backuprun/", level: upkeep && !verified ? "warn" : "" },

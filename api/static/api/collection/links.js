@@ -9,8 +9,9 @@ export const client = (name) => admin("client", { q: name }, "/v2/status");
 export const sent = (name) => `/v2/status/clients/${encodeURIComponent(name)}/recent`;
 export const past = (name) => `/v2/status/history?${query({ terminal: name })}`;
 export const batches = () => admin("ingestbatch", {}, "/v2/status");
-export const refused = (reason, date) => admin("ingestreject", { q: reason }, `/v2/quality/${date}`);
-export const letters = (code) => admin("deadletter", { code }, "/v2/status/upkeep");
+// `chosen` are filters of the list: reason, since (day), date, feed, symbol.
+export const refused = (chosen, other = "/v2/status/upkeep") => admin("ingestreject", chosen, other);
+export const letters = (code, since) => admin("deadletter", { code, since }, "/v2/status/upkeep");
 export const letter = (id) => row("deadletter", id);
 export const alarm = (id) => row("alarm", id);
 export const asked = (id) => row("auditentry", id);

@@ -147,15 +147,15 @@ function said({ coverage = {}, buffers, batches_waiting: waiting, gaps, t }) {
 }
 
 function upkeepTold() {
-  const { rejects, gaps, rollovers, backup, verified_backup: verified, disks, retention, dead_letters: letters, t, trading_day: day } = upkeep;
+  const { rejects, gaps, rollovers, backup, verified_backup: verified, disks, retention, dead_letters: letters, t } = upkeep;
   const now = Date.parse(t);
   const reasons = Object.entries(rejects.reasons);
   const dead = Object.entries(letters);
   show("rejects-count").textContent = rejects.rows ? `${number(rejects.rows)}${rejects.cut ? "+" : ""}` : "";
   show("norejects").hidden = reasons.length + dead.length > 0;
   fill(show("rejects"), [
-    ...dead.map(([code, count]) => ({ key: `letter ${code}`, cells: [{ text: code, small: [meaning(code), gettext("whole batches")].filter(Boolean).join(" · "), level: "warn" }, { text: number(count), href: links.letters(code) }] })),
-    ...reasons.map(([reason, rows]) => ({ key: reason, cells: [{ text: reason, small: meaning(reason) }, { text: number(rows), href: links.refused(reason, day) }] })),
+    ...dead.map(([code, count]) => ({ key: `letter ${code}`, cells: [{ text: code, small: [meaning(code), gettext("whole batches")].filter(Boolean).join(" · "), level: "warn" }, { text: number(count), href: links.letters(code, "day") }] })),
+    ...reasons.map(([reason, rows]) => ({ key: reason, cells: [{ text: reason, small: meaning(reason) }, { text: number(rows), href: links.refused({ reason, since: "day" }) }] })),
   ]);
   show("gaps-count").textContent = gaps.gaps ? number(gaps.gaps) : "";
   show("nogaps").hidden = gaps.of.length > 0;

@@ -129,7 +129,7 @@ const LINES = {
   }),
   rejects: row((line, [reason, rows]) => {
     cell(line, reason, { small: meaning(reason) });
-    cell(line, number(rows), { href: links.refused(reason) });
+    cell(line, number(rows), { href: links.refused({ reason }) });
     if (reason === "repeated_record") line.insertCell(); // is stored already
     else button(line, gettext("Judge again"), reason, { reason });
   }),

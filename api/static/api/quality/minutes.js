@@ -60,6 +60,11 @@ function hours(start, count) {
   show("hours").replaceChildren(...marks);
 }
 
+// The rows behind a number of refused ones; all of the symbol on that day and feed where no reason is said.
+function refused({ date, symbol, feed }, reason) {
+  return links.refused({ reason, date, feed, symbol }, `/v2/quality/${date}/${encodeURIComponent(symbol)}`);
+}
+
 function figures(one) {
   const whole = one.coverage === null ? "–" : `${number(one.coverage * 100, 1)}%`;
   define(show("figures"), [
@@ -67,7 +72,8 @@ function figures(one) {
     [gettext("Minutes with a tick"), one.expected === null ? number(one.present) : interpolate(gettext("%s, usually %s"), [number(one.present), number(one.expected)])],
     [gettext("Minutes lost"), { text: number(one.lost), level: one.lost ? "warn" : "" }],
     [gettext("Stored"), number(one.stored)],
-    [gettext("Refused"), { text: number(one.rejected), level: one.rejected ? "warn" : "", small: Object.entries(one.reasons).map(([reason, rows]) => `${inWords(reason)} ${number(rows)}`).join(", ") }],
+    [gettext("Refused"), one.rejected ? { text: number(one.rejected), level: "warn", href: refused(one) } : "0"],
+    ...Object.entries(one.reasons).map(([reason, rows]) => [interpolate(gettext("of them: %s"), [inWords(reason)]), { text: number(rows), href: refused(one, reason) }]),
     [gettext("Late"), number(one.late)],
     [gettext("Taken back"), number(one.voided)],
     ...(one.compared_with ? [[interpolate(gettext("Differing from %s"), [one.compared_with]), interpolate(gettext("%s of %s minutes"), [number(one.differing), number(one.compared)])]] : []),
@@ -80,7 +86,7 @@ function leads({ date, symbol, feed }, one) {
   const own = `/v2/quality/${date}/${encodeURIComponent(symbol)}?lang=${document.documentElement.lang}`;
   const offered = [
     [gettext("Chart"), addressOf(feed, symbol)], [gettext("Gaps"), links.gaps(date, feed)],
-    ...(one?.rejected ? [[gettext("Refused rows"), links.refused(Object.keys(one.reasons)[0], `${date}/${encodeURIComponent(symbol)}`)]] : []), ["JSON", own],
+    ...(one?.rejected ? [[gettext("Refused rows"), refused(one)]] : []), ["JSON", own],
   ];
   show("links").replaceChildren(...offered.map(([textContent, href]) => Object.assign(document.createElement("a"), { textContent, href })));
 }
