@@ -33,10 +33,10 @@ class AdminSite(admin.AdminSite):
         return sections.arranged(super().get_app_list(request, app_label), request)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """With what to do about each alarm."""
-        from api import remedies
+        """With what each alarm is called, and what to do about it."""
+        from api import remedies, titles
 
-        return super().index(request, {"remedies": remedies.REMEDIES, **(extra_context or {})})
+        return super().index(request, {"remedies": remedies.REMEDIES, "titles": titles, **(extra_context or {})})
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The one of all pages, which knows the login provider."""

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from analytics.alerts.judging.conditions import Kind
+from api import titles
 from api.remedies import REMEDIES
 from celery_app import QUEUES
 
@@ -31,14 +32,20 @@ _GROUP: Mapping[str, str] = MappingProxyType(
 )  # fmt: skip
 
 
-def alarms() -> list[tuple[Promise, list[str]]]:
-    """The codes of alarms by what they are about, in the order in which a desk would look for them."""
+def alarms() -> list[tuple[Promise, list[tuple[str, str]]]]:
+    """The codes of alarms, each with what it is called, by what they are about and in the order in which a desk would
+    look for them."""
     listed: dict[str, list[str]] = {name: [] for name in GROUPS}
     for code in (*_GROUP, *sorted(REMEDIES)):
         group = listed[_GROUP.get(code, "other")]
         if code not in group:
             group.append(code)
-    return [(GROUPS[name], codes) for name, codes in listed.items()]
+    return [(GROUPS[name], [(code, titles.alarm(code)) for code in codes]) for name, codes in listed.items()]
+
+
+def queues() -> list[tuple[str, str]]:
+    """The names of queues, each with what it is called."""
+    return [(name, titles.queue(name)) for name in QUEUES]
 
 
 def unknown(kind: str, parameters: object) -> dict[str, str]:

@@ -19,8 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from analytics.alerts import rules
 from analytics.alerts.judging import conditions, texts
 from analytics.alerts.judging.conditions import Direction, Kind
-from api import alert_choices
-from celery_app import QUEUES
+from api import alert_choices, titles
 from marketdata.models import AlertRule, AlertTarget, Client, Watchlist
 
 DIRECTIONS: Mapping[str, Promise] = MappingProxyType(
@@ -41,7 +40,7 @@ def _of_kinds(name: str) -> str:
     return " ".join(kind for kind in Kind if name in conditions.members(kind))
 
 
-def _choice(label: Promise) -> forms.ChoiceField:
+def _choice(label: Any) -> forms.ChoiceField:
     return forms.ChoiceField(label=label, required=False)
 
 
@@ -88,7 +87,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
         held = rule.parameters if isinstance(rule.parameters, dict) else {}
         for name in PARAMETERS:
             self.initial.setdefault(name, held.get(name, ""))
-        if isinstance(rule.symbols, list) and rule.symbols:
+        if isinstance(rule.symbols, list):
             self.initial["symbols"] = ", ".join(map(str, rule.symbols))
         clients = Client.objects.filter(may_send=True).order_by("name").values_list("name", flat=True)
         choices: dict[str, list[Any]] = {
@@ -96,16 +95,16 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
                 (name, f"{words} · {LIMITS[name]}" if name in LIMITS else words) for name, words in DIRECTIONS.items()
             ],
             "client": [(name, name) for name in clients],
-            "code": [(group, [(code, code) for code in codes]) for group, codes in alert_choices.alarms()],
+            "code": alert_choices.alarms(),
             "status": [(name, texts.STATUSES[name]) for name in conditions.STATUSES],
-            "queue": [(name, name) for name in QUEUES],
+            "queue": alert_choices.queues(),
         }  # fmt: skip
         for name, offered in choices.items():
             kept = held.get(name)  # a terminal or an alarm that is gone meanwhile is still what the rule says
             gone = [] if not kept or kept in _values(offered) else [(kept, kept)]
             self.fields[name].choices = [("", "–"), *gone, *offered]  # type: ignore[attr-defined]  # a choice
         for name in {*PARAMETERS, *SCOPE} & set(self.fields):  # who may only look has no form of the model's fields
-            widget = self.fields[name].widget
+            widget: Any = self.fields[name].widget
             getattr(widget, "widget", widget).attrs["data-kinds"] = _of_kinds(name)  # the admin wraps some
         owner = self._owner()
         if owner is not None:
@@ -116,7 +115,8 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
         """Whose rule it is, as it was sent."""
         said = self.data.get(self.add_prefix("owner")) if self.is_bound else None
         said = said or self.instance.owner_id or self.initial.get("owner")
-        return int(said) if str(said).isascii() and str(said).isdigit() else None
+        text = str(said)
+        return int(text) if text.isascii() and text.isdigit() else None
 
     def clean(self) -> dict[str, Any]:
         """ValidationError for what `analytics.alerts.rules` refuses, at the field that it is about."""
@@ -126,7 +126,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
         kind = Kind(given["kind"])
         given["symbols"] = [code for code in _BETWEEN.split(given["symbols"]) if code]
         if kind in conditions.OF_THE_SYSTEM:  # its form has no such fields
-            given |= SCOPE
+            given |= {**SCOPE, "symbols": []}
         rule = self.instance
         for name in _PLAIN:
             setattr(rule, name, given[name])
@@ -168,7 +168,12 @@ def condition(rule: AlertRule) -> str:
         "status": texts.STATUSES.get(str(held.get("status")), "{value}"),
         "seconds": _("of {value} s or more") if rule.kind == Kind.GAP else _("for {value} s"),
     }
-    parts = (str(forms_of.get(name, "{value}")).format(value=held[name]) for name in PARAMETERS if name in held)
+    called = {"code": titles.alarm, "queue": titles.queue}
+    parts = (
+        called[name](str(held[name])) if name in called else str(forms_of.get(name, "{value}")).format(value=held[name])
+        for name in PARAMETERS
+        if name in held
+    )
     return " ".join(parts)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from api import titles
 from api.admin.asking import AskingPages
 from api.admin.sheets import SheetAdmin
 from api.admin.site import ReadOnly, moment
@@ -72,15 +75,27 @@ class BackupRunAdmin(AskingPages):
         return format_html("<pre>{}</pre>", json.dumps(run.report, ensure_ascii=False, indent=1, default=str)[:100_000])
 
 
+class _ByCode(admin.AllValuesFieldListFilter):
+    """Codes that occur, each with what it is called."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": titles.alarm(str(choice["display"]))}
+
+
 @admin.register(Alarm)
 class AlarmAdmin(ReadOnly):
-    list_display = ("code", "subject", "told", "count", "raised_at", "seen_at", "cleared_at")
-    list_filter = (("cleared_at", admin.EmptyFieldListFilter), "code")
+    list_display = ("named", "subject", "told", "count", "raised_at", "seen_at", "cleared_at")
+    list_filter = (("cleared_at", admin.EmptyFieldListFilter), ("code", _ByCode))
     fields = (
-        "code", "subject", "told", "count", "raised_at", "seen_at", "acknowledged_at", "acknowledged_by", "cleared_at",
+        "named", "subject", "told", "count", "raised_at", "seen_at", "acknowledged_at", "acknowledged_by", "cleared_at",
         "cleared_by",
     )  # fmt: skip
     readonly_fields = ("told",)
+
+    @admin.display(description=_("alarm"), ordering="code")
+    def named(self, alarm: Alarm) -> str:
+        return titles.alarm(alarm.code)
 
     @admin.display(description=_("message"))
     def told(self, alarm: Alarm) -> str:

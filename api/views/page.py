@@ -20,12 +20,11 @@ from django.views.decorators.http import require_safe
 
 from analytics.alerts.judging import conditions, texts
 from analytics.alerts.judging.conditions import Kind
-from api import alert_choices
+from api import alert_choices, titles
 from api.auth import access, authentication
 from api.refusals import WORDS
 from api.remedies import REMEDIES
 from api.timetable_names import NAMES, OTHERS
-from celery_app import QUEUES
 from marketdata.ledger import gap_reasons
 from marketdata.models import AlertRule, AlertTarget, Client, Feed, Market
 from marketdata.reference import roles, watchlists
@@ -49,7 +48,7 @@ def _alert_choices() -> dict[str, Any]:
         "kinds": [(str(kind), names[str(kind)]) for kind in Kind],
         "markets": Market.objects.order_by("code"),
         "alarms": alert_choices.alarms(),
-        "queues": QUEUES,
+        "queues": alert_choices.queues(),
         "statuses": [(name, texts.STATUSES[name]) for name in conditions.STATUSES],
         "target_kinds": AlertTarget.Kind.choices,
         "clients": Client.objects.filter(may_send=True).order_by("name").values_list("name", flat=True),
@@ -57,7 +56,11 @@ def _alert_choices() -> dict[str, Any]:
 
 
 def _operation_texts() -> dict[str, Any]:
-    return {"remedies": REMEDIES, "reasons": WORDS, "timetable": NAMES | OTHERS}
+    return {"remedies": REMEDIES, "reasons": WORDS, "timetable": NAMES | OTHERS, "titles": titles}
+
+
+def _collection_texts() -> dict[str, Any]:
+    return {"remedies": REMEDIES, "reasons": WORDS, "titles": titles}
 
 
 def _quality_choices() -> dict[str, Any]:
@@ -67,6 +70,7 @@ def _quality_choices() -> dict[str, Any]:
 def _of_prices() -> dict[str, Any]:
     return {
         "most_lists": watchlists.MOST_LISTS, "most_symbols": watchlists.MOST_SYMBOLS, "reasons": gap_reasons.WORDS,
+        "titles": titles,
     }  # fmt: skip
 
 
@@ -74,7 +78,7 @@ def _of_prices() -> dict[str, Any]:
 PAGES = (
     Page("page", _("Prices"), "api/page.html", more=_of_prices),
     Page("market", _("Market"), "api/market.html"),
-    Page("collection", _("Collection"), "api/collection.html", more=lambda: {"remedies": REMEDIES, "reasons": WORDS}),
+    Page("collection", _("Collection"), "api/collection.html", more=_collection_texts),
     Page("quality", _("Quality"), "api/quality.html", more=_quality_choices),
     Page("alerts", _("Alerts"), "api/alerts.html", roles.READ, _alert_choices),
     Page("operations", _("Operations"), "api/operations.html", roles.OPERATE, _operation_texts),

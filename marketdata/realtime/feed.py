@@ -208,6 +208,12 @@ async def newest_entries(connection: Any, feed: str, *, most: int, upto: int | N
     return [decode(feed, entry_id, values) for entry_id, values in rows]
 
 
+def entries_upto(connection: redis.Redis, feed: str, upto: int | None, *, most: int) -> list[FeedEntry]:
+    """As `newest_entries`, behind a client that waits."""
+    rows: Any = connection.xrevrange(STREAM + feed, max="+" if upto is None else f"{upto}-0", count=most)
+    return [decode(feed, entry_id, values) for entry_id, values in rows]
+
+
 async def replay(connection: Any, feed: str, *, after: int, most: int = 100) -> list[FeedEntry]:
     """Entries that have a tick with an offset above `after`, oldest first, at most `most`."""
     rows = await connection.xrange(STREAM + feed, min=f"({after}-0", count=most)

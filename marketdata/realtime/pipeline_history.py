@@ -61,13 +61,15 @@ FIGURES: Mapping[str, Callable[[Sequence[Number]], Number]] = {
     "commit_ms_p50": _mean,
     "commit_ms_p95": max,
     "commit_ms_p99": max,
-    "feed_ms": max,
+    "feed_ms_p50": _mean,
+    "feed_ms_p95": max,
+    "feed_ms_p99": max,
     "inflight_batches": max,
     "terminals": min,
     "disk_free_bytes": min,
 }
-"""By name of a figure. `feed_ms`: from the event to its entry in the feed, of the newest entry of each live feed, the
-slowest one's. `disk_free_bytes`: of the disk with the least room."""
+"""By name of a figure. `commit_ms_…`: from receiving a batch to its commit. `feed_ms_…`: from the event to its entry in
+the feed, of entries of all live feeds. `disk_free_bytes`: of the disk with the least room."""
 TERMINAL_FIGURES: Mapping[str, Callable[[Sequence[Number]], Number]] = {
     "rate": _mean,
     "clock_offset_ms": lambda values: max(values, key=abs),

@@ -102,7 +102,9 @@ def test_targets_and_lists_are_the_owners(boss):
 
     refused = browser.post(f"{RULES}add/", entered(boss, targets=[targets["other"].pk]))
     foreign = browser.post(f"{RULES}add/", entered(boss, symbols="", watchlist=lists["other"].pk))
-    offered = browser.get(f"{RULES}add/").context["adminform"].form.fields
+    empty = browser.get(f"{RULES}add/").context["adminform"].form
+    offered = empty.fields
+    assert (empty["owner"].value(), empty["symbols"].value()) == (boss.pk, "")
     made = browser.post(
         f"{RULES}add/", entered(other, symbols="", watchlist=lists["other"].pk, targets=[targets["other"].pk])
     )
@@ -132,8 +134,8 @@ def test_rules_are_switched_on_and_off_and_what_cannot_be_judged_any_more_says_w
 
     assert enabled == {"sound": True, "gone": False}
     assert noted == ["switched on"]
-    assert "1 rules changed." in on.text
-    assert "gone: not changed. symbols: has 000660, which is not registered" in on.text
+    warned = [str(one) for one in on.context["messages"]]
+    assert warned == ["gone: not changed. symbols: has 000660, which is not registered", "1 rules changed."]
     assert not AlertRule.objects.filter(enabled=True).exists()
     assert AlertRule.objects.get(name="sound").revision == 3
 
@@ -147,4 +149,4 @@ def test_who_may_only_look_reads_the_condition_in_words(boss):
     browser = browser_of(person("operator"))
 
     for address in (RULES, f"{RULES}{rule.pk}/change/"):
-        assert "5 band 1 backups for 30 s" in browser.get(address).text, address
+        assert "5 band 1 backups · backups for 30 s" in browser.get(address).text, address

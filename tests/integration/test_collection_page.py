@@ -10,7 +10,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
+from api import refusals
 from api.remedies import REMEDIES
+from celery_app import QUEUES
 from marketdata import alarms
 from marketdata.maintenance import rollover
 from marketdata.models import BackupRun, DeadLetter, FanoutPosition, Gap, IngestReject, RolloverRun
@@ -24,6 +26,7 @@ from tests.integration.test_stream_served import _web, start_web, web
 __all__ = ["serving", "web"]
 
 DAY = datetime.date(2026, 3, 13)
+REFUSED = ("symbol_unknown", "time_past", "price_missing", "size_missing", "time_missing", "symbol_missing")
 ROWS_OF_A_TABLE = {"20260313": [1_200, 77, "equal"], "20260312": [34, 5, "equal"]}
 
 
@@ -101,8 +104,11 @@ def past_hours():
     for resolution in (FINE, COARSE):
         for number in range(60, -60, -1):  # ahead as well: no point is old while the test lasts
             point = Point(
-                figures={"ticks_per_s": 100 + number, "commit_ms_p50": 5, "commit_ms_p95": 9, "commit_ms_p99": 90.5},
-                queues={"raw_market_data": number % 5}, terminals={"desk-1": {"rate": 1, "waiting": 7}},
+                figures={"ticks_per_s": 100 + number, "commit_ms_p50": 5, "commit_ms_p95": 9, "commit_ms_p99": 90.5,
+                         "feed_ms_p50": 11, "feed_ms_p95": 29, "feed_ms_p99": 31},
+                queues={"raw_market_data": number % 5, "chart-data": 3, "backups": 0},
+                rejected={reason: 1 + place for place, reason in enumerate(REFUSED)},
+                terminals={"desk-1": {"rate": 1, "waiting": 7}},
             )  # fmt: skip
             at_ms = resolution.start_ms(now_us - number * resolution.step_s * 1_000_000)
             live_state.connection().xadd(resolution.key, {"p": point.packed()}, id=f"{at_ms}-0")
@@ -171,7 +177,7 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(publishing_w
         expect(page.locator(".pages a[aria-current=page]")).to_have_text("Collection")
         items = page.locator("#wrong li")
         expect(items).to_have_count(3)
-        expect(items.nth(0)).to_contain_text("storage_failing")
+        expect(items.nth(0)).to_contain_text("database does not store · storage_failing")
         expect(items.nth(0)).to_have_attribute("data-level", "bad")
         expect(items.nth(1)).to_contain_text("room ends")
         expect(items.nth(1).locator(".do")).to_have_text(str(REMEDIES["partitions_short"]))
@@ -207,7 +213,19 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(publishing_w
         expect(bare).to_have_text(
             [re.compile("03/16"), "–", "10.0.0.7: away"]
         )  # of the failed one, which tells no number
-        expect(page.locator("#charts .key")).to_have_text(["p50", "p95", "p99"])
+        for name, lines in (
+            ("commit", ["p50", "p95", "p99"]), ("feed", ["p50", "p95", "p99"]),
+            ("queues", ["caches and quality", "batches to store"]),
+            ("rejected", ["no price", "no size", "no symbol", "no time", str(refusals.ROWS["time_past"])]),
+            ("terminals", []),
+        ):  # fmt: skip
+            expect(page.locator(f"#chart-{name} .key")).to_have_text(lines)
+            expect(page.locator(f"#chart-{name} path")).to_have_count(max(len(lines), 1))
+        expect(page.locator("#chart-feed .now")).to_have_text("11 ms p95 29 ms")
+        expect(page.locator("#queues td").nth(0)).to_have_text("batches to store raw_market_data")
+        page.locator("#chart-queues svg").hover()
+        expect(page.locator("#chart-queues .key").first).to_have_text("caches and quality 3")
+        expect(page.locator('#queues td a[href="#chart-queues"]')).to_have_count(len(QUEUES))
         assert page.evaluate("import('/static/api/page/format.js').then(({ number }) => number(-0.3))") == "0"
         drawn = page.locator("#charts svg path").first
         expect(drawn).to_have_attribute("d", re.compile(r"^M[^L]*(L[^L]*){80}"))

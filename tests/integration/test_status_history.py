@@ -10,7 +10,7 @@ from celery_app import QUEUES
 from marketdata.ledger import batch_ledger
 from marketdata.realtime import live_state, measurements, pipeline_history
 from marketdata.realtime.pipeline_history import COARSE, FINE, Counted, Point
-from tests.integration.serving import minute, serving
+from tests.integration.serving import KIS, REPLAY, minute, serving
 from tests.market import MINUTE_US, NINE_US
 
 __all__ = ["serving"]
@@ -131,3 +131,32 @@ def test_the_history_is_given_from_a_moment_on_in_either_resolution(serving, red
     assert fine["terminal"] is None
     assert serving.get(PATH, resolution="1Hour").status_code == 400
     assert serving.get(PATH, headers={"X": "nobody"}).status_code == 401
+
+
+def test_the_way_to_the_feed_is_measured_over_all_entries_of_the_last_ten_seconds(serving, redis, monkeypatch):
+    monkeypatch.setattr(measurements, "PAGE", 3)
+    event_us = batch_ledger.now_us() - MINUTE_US
+    for number in range(7):
+        serving.commit([{"time": event_us - number, "price": "70000"}], source=KIS)
+    serving.commit([minute(0)], source=REPLAY)  # of another day
+    now_us = batch_ledger.now_us()
+    since_us = now_us - 600_000_000  # however busy the machine is
+
+    entries = list(measurements._entries(redis, "krx", since_us))
+    assert [len(entry.ticks) for entry in entries] == [1] * 8
+    assert len({entry.last for entry in entries}) == 8
+    assert list(measurements._entries(redis, "krx", now_us)) == []
+    monkeypatch.setattr(measurements, "MOST_ENTRIES", 6)
+    assert len(list(measurements._entries(redis, "krx", since_us))) == 6
+    monkeypatch.setattr(measurements, "MOST_ENTRIES", 1_000)
+
+    told = measurements._feed_ms(min(entry.committed_us for entry in entries) + TEN_S - 1)
+    assert 60_000 <= told["feed_ms_p50"] <= told["feed_ms_p95"] <= told["feed_ms_p99"] < 86_400_000
+    assert measurements._feed_ms(now_us + 2 * TEN_S) == {}
+
+
+def test_percentiles_are_of_what_was_taken():
+    took = [float(one) for one in range(1000, 0, -1)]
+
+    assert measurements._percentiles("x", took) == {"x_p50": 501.0, "x_p95": 951.0, "x_p99": 991.0}
+    assert measurements._percentiles("x", []) == {}

@@ -20,7 +20,7 @@ let status = null, upkeep = null, operations = null, unseen = null, turn = 0, ti
 function tiles() {
   const now = Date.parse(status.t), clients = status.ingest.flatMap((server) => server.clients ?? []);
   const depth = status.queues ? sum(Object.values(status.queues)) : null;
-  const alarms = status.upkeep.alarms.length, lag = past.column("figures", "feed_ms").at(-1), letters = operations?.dead_letter_count ?? null;
+  const alarms = status.upkeep.alarms.length, [lag, worse] = ["feed_ms_p50", "feed_ms_p95"].map((name) => past.column("figures", name).at(-1)), letters = operations?.dead_letter_count ?? null;
   const refused = upkeep?.rejects, gaps = upkeep?.gaps, [run] = upkeep?.rollovers ?? [];
   const verified = upkeep?.verified_backup, short = (upkeep?.disks ?? []).filter((disk) => disk.short);
   const disk = (upkeep?.disks ?? []).reduce((least, one) => (least && least.free / least.total <= one.free / one.total ? least : one), null);
@@ -29,8 +29,8 @@ function tiles() {
   return [
     { title: gettext("Terminals"), text: number(clients.length), small: `${number(rate)}/s`, href: links.client(), level: clients.length ? "" : "warn" },
     { title: gettext("Receipt to commit"), text: latency(status.commit_ms?.p50), small: status.commit_ms ? `p95 ${latency(status.commit_ms.p95)}` : "", href: links.batches(), level: status.commit_ms?.p95 > SLOW_MS ? "warn" : "" },
-    { title: gettext("Event to feed"), text: latency(lag), small: gettext("slowest feed"), href: "/collection", level: "" },
-    { title: gettext("Queue depth"), text: number(depth), small: gettext("messages"), href: "/collection#queues-title", level: depth > DEEP ? "warn" : "" },
+    { title: gettext("Event to feed"), text: latency(lag), small: worse === null || worse === undefined ? "" : `p95 ${latency(worse)}`, href: "/collection", level: "" },
+    { title: gettext("Queue depth"), text: number(depth), small: gettext("messages"), href: "/collection#chart-queues", level: depth > DEEP ? "warn" : "" },
     { title: gettext("Alarms"), text: number(alarms), small: "", href: links.alarms(), level: alarms ? "bad" : "" },
     { title: gettext("Alerts not acknowledged"), text: unseen ? `${number(unseen.alerts.length)}${unseen.next_page_token ? "+" : ""}` : "–", small: "", href: "/admin/marketdata/alert/?acknowledged_at__isempty=1", level: "" },
     { title: gettext("Dead letters"), text: number(letters), small: gettext("whole batches"), href: links.letters(), level: letters ? "warn" : "" },

@@ -203,7 +203,8 @@ function told(rule) {
   const parts = [at("kind").querySelector(`[value="${rule.kind}"]`)?.textContent ?? rule.kind];
   if (direction && rule.kind !== "volume") parts.push(kind?.names?.[direction] ?? DIRECTIONS[direction] ?? direction);
   if (level !== undefined) parts.push(rule.kind === "change" ? `${level}%` : rule.kind === "volume" ? `×${level}` : level);
-  if (client ?? code ?? queue) parts.push(client ?? code ?? queue);
+  if (client) parts.push(client);
+  for (const [name, value] of [["code", code], ["queue", queue]]) if (value) parts.push(at(name).querySelector(`[value="${CSS.escape(value)}"]`)?.textContent ?? value);
   if (status) parts.push(at("status").querySelector(`[value="${status}"]`)?.textContent ?? status);
   if (seconds) parts.push(interpolate(rule.kind === "gap" ? gettext("of %s s or more") : gettext("for %s s"), [seconds]));
   if (kind?.ofSystem) return parts.join(" ");

@@ -11,14 +11,14 @@ function made(tag, values = {}, parent = null) {
 }
 
 export class Figure {
-  #element; #now; #read; #svg; #paths = []; #at; #from; #top; #told = null; #format; #names;
+  #element; #now; #read; #svg; #paths = []; #at; #from; #top; #keys; #told = null; #format; #names = null;
 
-  // `lines`: names of the columns. `format` writes a number, `names` tell several lines apart.
-  constructor(parent, { title, lines, format, names = [], href = "" }) {
+  // `format` writes a number; `id` is what an address leads to.
+  constructor(parent, { title, format, href = "", id = "" }) {
     this.#format = format;
-    this.#names = names;
     this.#element = document.createElement("article");
     this.#element.className = "figure";
+    if (id) this.#element.id = id;
     const head = document.createElement("h2");
     const called = Object.assign(document.createElement(href ? "a" : "span"), { textContent: title });
     if (href) called.href = href;
@@ -28,17 +28,11 @@ export class Figure {
     this.#svg = made("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
     made("line", { x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }, this.#svg);
     this.#at = made("line", { class: "at", y1: 0, y2: HEIGHT, visibility: "hidden" }, this.#svg);
-    this.#paths = lines.map((_, place) => made("path", { "data-line": place }, this.#svg));
     const axis = Object.assign(document.createElement("p"), { className: "axis" });
     this.#from = document.createElement("span");
     this.#top = document.createElement("span");
-    axis.append(this.#from, ...names.map((name, place) => {
-      const key = Object.assign(document.createElement("span"), { className: "key" });
-      const mark = document.createElement("i");
-      mark.dataset.line = place;
-      key.append(mark, name);
-      return key;
-    }), this.#top);
+    this.#keys = Object.assign(document.createElement("span"), { className: "keys" });
+    axis.append(this.#from, this.#keys, this.#top);
     this.#element.append(head, this.#now, this.#svg, axis);
     parent.append(this.#element);
     this.#svg.addEventListener("pointermove", (event) => this.#point(event));
@@ -51,8 +45,25 @@ export class Figure {
     this.#now.replaceChildren(text, " ", Object.assign(document.createElement("small"), { textContent: small }));
   }
 
-  // `times` in ms, a column of numbers (or null) for each line; from `first` to `last` in ms.
-  draw({ times, columns, stepMs, first, last, time }) {
+  // As many lines as there are columns, which `names` tell apart; a key for each, with its value where the pointer is.
+  #fit(names, count) {
+    if (this.#names?.join() === names.join() && this.#paths.length === count) return;
+    this.#names = names;
+    this.#paths.forEach((path) => path.remove());
+    this.#paths = Array.from({ length: count }, (_, place) => made("path", { "data-line": place }, this.#svg));
+    this.#keys.replaceChildren(...names.map((name, place) => {
+      const key = Object.assign(document.createElement("span"), { className: "key" });
+      const mark = document.createElement("i");
+      mark.dataset.line = place;
+      key.append(mark, name, document.createElement("b"));
+      return key;
+    }));
+  }
+
+  // `times` in ms, a column of numbers (or null) for each line, `names` where there are several; from `first` to `last`
+  // in ms.
+  draw({ times, columns, names = [], stepMs, first, last, time }) {
+    this.#fit(names, columns.length);
     this.#told = { times, columns, first, last, time };
     const all = columns.flat().filter((value) => value !== null && value !== undefined);
     const most = all.length ? Math.max(...all) : 0;
@@ -80,6 +91,7 @@ export class Figure {
     if (!event || !told?.times.length) {
       this.#at.setAttribute("visibility", "hidden");
       this.#read.textContent = "";
+      for (const key of this.#keys.children) key.lastChild.textContent = "";
       return;
     }
     const box = this.#svg.getBoundingClientRect();
@@ -89,7 +101,8 @@ export class Figure {
     this.#at.setAttribute("x1", where);
     this.#at.setAttribute("x2", where);
     this.#at.setAttribute("visibility", "visible");
-    const values = told.columns.map((column, place) => `${this.#names[place] ? `${this.#names[place]} ` : ""}${this.#format(column[near])}`);
-    this.#read.textContent = `${told.time(told.times[near])} ${values.join(" · ")}`;
+    const values = told.columns.map((column) => this.#format(column[near]));
+    if (this.#names.length) [...this.#keys.children].forEach((key, place) => { key.lastChild.textContent = ` ${values[place]}`; });
+    this.#read.textContent = [told.time(told.times[near]), ...(this.#names.length ? [] : values)].join(" ");
   }
 }

@@ -48,6 +48,13 @@ export class Past {
     return this.#parts[part][name] ?? Array(this.times.length).fill(null);
   }
 
+  // The names of at most so many columns of a part that were ever more than nothing, of those that had the most; in the
+  // order of their names, so that a line keeps its colour.
+  busiest(part, most) {
+    const sums = Object.entries(this.#parts[part]).map(([name, column]) => [name, column.reduce((sum, value) => sum + (value ?? 0), 0)]);
+    return sums.filter(([, sum]) => sum > 0).sort((a, b) => b[1] - a[1]).slice(0, most).map(([name]) => name).sort();
+  }
+
   // The sum of all columns of a part at each moment; a moment of which nothing is known stays null.
   sum(part) {
     const columns = Object.values(this.#parts[part]);

@@ -2,7 +2,8 @@
 // bounded rate, and not at all while nobody looks.
 import { age, dayAndTime, number, short, time } from "../page/format.js";
 import * as rest from "../page/rest.js";
-import { meaning } from "../page/reasons.js";
+import { inWords, meaning } from "../page/reasons.js";
+import { queueTitle } from "../page/titles.js";
 import { STEPS } from "./words.js";
 import { Figure } from "./chart.js";
 import { Past } from "./history.js";
@@ -14,10 +15,7 @@ const STATUS_MS = 5000, PAST_MS = 10_000, UPKEEP_MS = 30_000;
 const OLD_MS = 20_000; // since the last answer
 const SLOW_MS = 1000, DEEP = 100, CLOCK_MS = 1000;
 const GIB = 2 ** 30;
-const QUEUES = {
-  raw_market_data: gettext("batches to be checked and stored"), "processed-data": gettext("what follows a commit"), "feed-recovery": gettext("what the feed has missed"),
-  "chart-data": gettext("caches, and this page's history"), "statistics-data": gettext("statistics"), "alert-deliveries": gettext("messages of alerts"), maintenance: gettext("rollover and retention"), backups: gettext("backups and archive"),
-};
+const MOST_QUEUES = 8, MOST_REASONS = 5; // lines of a chart
 const DISKS = {
   VAR_DIR: gettext("working files"), BACKUP_DIR: gettext("backups"), ARCHIVE_DIR: gettext("archive of past days"), "database file": gettext("database"),
 };
@@ -33,16 +31,25 @@ const hour = new Intl.DateTimeFormat(document.documentElement.lang, { timeZone: 
 const at = (ms) => hour.format(new Date(ms));
 const moment = (text) => (text ? dayAndTime(new Date(text)).replace(" KST", "") : "–");
 
-const charts = {
-  rate: [["figures", "ticks_per_s"]], commit: [["figures", "commit_ms_p50"], ["figures", "commit_ms_p95"], ["figures", "commit_ms_p99"]],
-  feed: [["figures", "feed_ms"]], queues: [["queues"]], flight: [["figures", "inflight_batches"]], rejected: [["figures", "rejected_per_s"]],
-  terminals: [["figures", "terminals"]], disk: [["figures", "disk_free_bytes"]],
+// What each chart has: `columns`, and the `names` of several.
+const plain = (name) => () => ({ columns: [past.column("figures", name)] });
+const SHARES = ["p50", "p95", "p99"];
+const shares = (name) => () => ({ columns: SHARES.map((share) => past.column("figures", `${name}_${share}`)), names: SHARES });
+// A line for each that ever had something, else one for all of them together.
+const each = (part, most, title, together) => () => {
+  const names = past.busiest(part, most);
+  return names.length ? { columns: names.map((name) => past.column(part, name)), names: names.map(title) } : { columns: [together()] };
 };
-const figure = (name, title, href, format, names = []) => new Figure(show("charts"), { title, href, format, names, lines: charts[name] });
+const charts = {
+  rate: plain("ticks_per_s"), commit: shares("commit_ms"), feed: shares("feed_ms"),
+  queues: each("queues", MOST_QUEUES, queueTitle, () => past.sum("queues")), flight: plain("inflight_batches"),
+  rejected: each("rejected", MOST_REASONS, inWords, () => past.column("figures", "rejected_per_s")), terminals: plain("terminals"), disk: plain("disk_free_bytes"),
+};
+const figure = (name, title, href, format) => new Figure(show("charts"), { title, href, format, id: `chart-${name}` });
 const figures = {
   rate: figure("rate", gettext("Ticks a second"), links.prices(), (value) => number(value)),
-  commit: figure("commit", gettext("Receipt to commit"), links.batches(), latency, ["p50", "p95", "p99"]),
-  feed: figure("feed", gettext("Event to feed"), links.status(), latency),
+  commit: figure("commit", gettext("Receipt to commit"), links.batches(), latency),
+  feed: figure("feed", gettext("Event to feed"), links.batches(), latency),
   queues: figure("queues", gettext("Queue depth"), "#queues-title", (value) => number(value)),
   flight: figure("flight", gettext("Batches in flight"), links.batches(), (value) => number(value)),
   rejected: figure("rejected", gettext("Refused rows a second"), "#rejects-title", (value) => number(value, value < 10 ? 1 : 0)),
@@ -93,7 +100,7 @@ function statusTold() {
   show("queues-note").textContent = queues ? "" : redis ? gettext("the broker is no Redis: see its own console") : gettext("Redis is away");
   topics(status.fanout, now);
   fill(show("queues"), depths.map(([name, depth]) => ({
-    key: name, cells: [{ text: name, small: QUEUES[name] ?? "" }, { text: number(depth), href: links.status(), level: depth > DEEP ? "warn" : "" }],
+    key: name, cells: [{ text: queueTitle(name), small: name }, { text: number(depth), href: "#chart-queues", level: depth > DEEP ? "warn" : "" }],
   })));
 }
 
@@ -217,12 +224,12 @@ function rollover(run) {
 function pastTold() {
   const last = Math.max(Date.now(), past.newest ?? 0), first = last - past.spanMs;
   for (const [name, lines] of Object.entries(charts)) {
-    const columns = lines.map(([part, column]) => (column ? past.column(part, column) : past.sum(part)));
-    figures[name].draw({ times: past.times, columns, stepMs: past.stepMs, first, last, time: at });
+    figures[name].draw({ times: past.times, ...lines(), stepMs: past.stepMs, first, last, time: at });
   }
   const rate = past.column("figures", "ticks_per_s").at(-1);
   if (!counted && (rate ?? null) !== null) figures.rate.say(`${number(rate)}/s`); // two statuses are needed to count it here
-  figures.feed.say(latency(past.column("figures", "feed_ms").at(-1)), gettext("slowest feed"));
+  const [took, worse] = ["feed_ms_p50", "feed_ms_p95"].map((name) => past.column("figures", name).at(-1));
+  figures.feed.say(latency(took), (worse ?? null) === null ? "" : `p95 ${latency(worse)}`);
   figures.disk.say(room(past.column("figures", "disk_free_bytes").at(-1)));
 }
 

@@ -1,6 +1,7 @@
 // What is wrong, the worst first, each with what to do. An alarm says itself what was found; what to do about it comes with
 // the page (`remedies`).
 import { age, number } from "../page/format.js";
+import { alarmNamed, queueNamed } from "../page/titles.js";
 import * as links from "./links.js";
 
 const DEEP = 100; // messages in a queue
@@ -24,7 +25,7 @@ export function problems({ status, upkeep, newest }) {
   else if (!clients.length) found.push(warn(gettext("No terminal is connected"), "", gettext("Are the PCs of the dealing room on, and may they reach the ingest server's port?"), links.client()));
   if (status.ingest.some((server) => server.paused)) found.push(bad(gettext("Intake is paused"), gettext("More is in flight than may be: the workers or the database cannot keep up."), gettext("Look whether the workers run and what the database waits for"), links.batches()));
   for (const [name, depth] of Object.entries(status.queues ?? {})) {
-    if (depth > DEEP) found.push(warn(interpolate(gettext("%s messages wait in %s"), [number(depth), name]), "", gettext("Does the worker of this queue run? See its log"), links.status()));
+    if (depth > DEEP) found.push(warn(interpolate(gettext("%s messages wait in %s"), [number(depth), queueNamed(name)]), "", gettext("Does the worker of this queue run? See its log"), "/collection#chart-queues"));
   }
   for (const one of clients) {
     const silent = now / 1000 - one.heard;
@@ -32,7 +33,7 @@ export function problems({ status, upkeep, newest }) {
   }
   for (const alarm of status.upkeep.alarms) {
     const words = alarm.texts?.[document.documentElement.lang] ?? alarm.message;
-    const title = [alarm.code, alarm.subject].filter(Boolean).join(" · ");
+    const title = alarmNamed(alarm.code, alarm.subject);
     const since = interpolate(gettext("since %s"), [age((now - Date.parse(alarm.since)) / 1000)]);
     found.push({ level: WORST.has(alarm.code) ? "bad" : "warn", title, since, words, cure: remedy(alarm.code), href: links.alarms(alarm.code) });
   }

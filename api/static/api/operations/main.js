@@ -5,6 +5,7 @@ import { ROLLOVER, span } from "../collection/words.js";
 import { ACCEPT, reached, reason } from "../page/rest.js";
 import { LOCALE, dayAndTime, number, time } from "../page/format.js";
 import { meaning } from "../page/reasons.js";
+import { alarmNamed } from "../page/titles.js";
 
 const EVERY_MS = 5000, GOING_MS = 1000;
 const show = (id) => document.getElementById(id);
@@ -92,7 +93,7 @@ function outcome(one) {
 function alarmHead(one, ...small) {
   const item = document.createElement("li");
   const head = document.createElement("b");
-  linked(head, [one.code, one.subject].filter(Boolean).join(" · "), links.alarm(one.id));
+  linked(head, alarmNamed(one.code, one.subject), links.alarm(one.id));
   item.append(head, ...small.filter(Boolean).map((words) => Object.assign(document.createElement("small"), { textContent: ` ${words}` })));
   return item;
 }
@@ -100,7 +101,7 @@ function alarmHead(one, ...small) {
 const shownMessage = (one) => Object.assign(document.createElement("p"), { textContent: inLanguage(one, one.message) });
 
 function alarmButton(one, what) {
-  const named = [one.code, one.subject].filter(Boolean).join(" · ");
+  const named = alarmNamed(one.code, one.subject);
   const made = Object.assign(document.createElement("button"), { textContent: ALARM[what][0] });
   made.setAttribute("aria-label", `${ALARM[what][0]}: ${named}`);
   made.dataset.key = `${what}-${one.id}`;

@@ -1,6 +1,7 @@
 // How the pipeline does, in one line that leads to the page of collection; asked for every two seconds.
 import { number } from "./format.js";
 import * as rest from "./rest.js";
+import { alarmNamed } from "./titles.js";
 
 const EVERY_MS = 2000;
 const SILENT_S = 10; // a terminal says something every few seconds
@@ -37,7 +38,7 @@ export class Pipeline {
     this.#show("terminals").textContent = ingest.length ? interpolate(gettext("terminals %s"), [number(clients.length)]) : gettext("no ingest server");
     this.#show("commit").textContent = commit ? interpolate(gettext("commit p95 %s ms"), [number(commit.p95, 0)]) : "";
     this.#show("alarms").hidden = !alarms.length;
-    this.#show("alarms").textContent = interpolate(gettext("alarms %s · %s"), [number(alarms.length), alarms[0]?.code ?? ""]);
+    this.#show("alarms").textContent = interpolate(gettext("alarms %s · %s"), [number(alarms.length), alarms[0] ? alarmNamed(alarms[0].code) : ""]);
     const wrong = alarms.length || behind || silent || !ingest.length || waiting > DEEP || ingest.some((server) => server.paused);
     this.#show("health").classList.toggle("alarm", Boolean(wrong));
   }
