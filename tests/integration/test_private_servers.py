@@ -1,5 +1,6 @@
 """The servers under the other tests: what is kept when they are killed, and what is left when their owner is."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -174,3 +175,20 @@ def _gone(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+@pytest.mark.parametrize(("required", "outcome"), [({}, "1 skipped"), ({"NARU_REQUIRE_SERVERS": "1"}, "1 error")])
+def test_a_browser_that_is_missing_skips_its_tests_and_fails_them_where_servers_are_required(
+    tmp_path, required, outcome
+):
+    (tmp_path / "test_page.py").write_text("def test_of_a_page(chromium): pass\n", encoding="utf-8")
+    left = {name: value for name, value in os.environ.items() if name not in ("CI", "NARU_REQUIRE_SERVERS")}
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=ROOT, env=left | {"PATH": str(tmp_path), "PYTHONPATH": str(ROOT), "DB": "sqlite"} | required,
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+    assert outcome in ran.stdout, ran.stdout + ran.stderr
+    assert "no Chromium" in ran.stdout or not required
