@@ -11,7 +11,7 @@ function made(tag, values = {}, parent = null) {
 }
 
 export class Figure {
-  #element; #now; #read; #svg; #paths = []; #at; #from; #top; #keys; #told = null; #format; #names = null;
+  #element; #now; #read; #svg; #paths = []; #at; #zero; #from; #top; #keys; #told = null; #format; #names = null;
 
   // `format` writes a number; `id` is what an address leads to.
   constructor(parent, { title, format, href = "", id = "" }) {
@@ -26,7 +26,7 @@ export class Figure {
     head.append(called, this.#read);
     this.#now = Object.assign(document.createElement("p"), { className: "now", textContent: "–" });
     this.#svg = made("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
-    made("line", { x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }, this.#svg);
+    this.#zero = made("line", { x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }, this.#svg);
     this.#at = made("line", { class: "at", y1: 0, y2: HEIGHT, visibility: "hidden" }, this.#svg);
     const axis = Object.assign(document.createElement("p"), { className: "axis" });
     this.#from = document.createElement("span");
@@ -38,6 +38,8 @@ export class Figure {
     this.#svg.addEventListener("pointermove", (event) => this.#point(event));
     this.#svg.addEventListener("pointerleave", () => this.#point(null));
   }
+
+  text(value) { return this.#format(value); }
 
   // What it is now, told in words; `level` is "warn" or "bad" when it needs somebody.
   say(text, small = "", level = "") {
@@ -66,9 +68,10 @@ export class Figure {
     this.#fit(names, columns.length);
     this.#told = { times, columns, first, last, time };
     const all = columns.flat().filter((value) => value !== null && value !== undefined);
-    const most = all.length ? Math.max(...all) : 0;
+    const most = Math.max(0, ...all), least = Math.min(0, ...all);
     const x = (at) => ((at - first) / (last - first)) * WIDTH;
-    const y = (value) => HEIGHT - (most ? value / most : 0) * (HEIGHT - 4);
+    const y = (value) => HEIGHT - (most > least ? (value - least) / (most - least) : 0) * (HEIGHT - 4);
+    for (const name of ["y1", "y2"]) this.#zero.setAttribute(name, y(0));
     columns.forEach((values, place) => {
       let path = "", before = null;
       values.forEach((value, at) => {
@@ -80,9 +83,9 @@ export class Figure {
       this.#paths[place].setAttribute("d", path);
     });
     this.#from.textContent = time(first);
-    this.#top.textContent = all.length ? interpolate(gettext("most %s"), [this.#format(most)]) : gettext("nothing measured yet");
+    this.#top.textContent = all.length ? interpolate(gettext("most %s"), [this.#format(Math.max(...all))]) : gettext("nothing measured yet");
     this.#svg.setAttribute("aria-label", all.length
-      ? interpolate(gettext("from %s on: least %s, most %s"), [time(first), this.#format(Math.min(...all)), this.#format(most)])
+      ? interpolate(gettext("from %s on: least %s, most %s"), [time(first), this.#format(Math.min(...all)), this.#format(Math.max(...all))])
       : gettext("nothing measured yet"));
   }
 

@@ -4,7 +4,13 @@ import * as rest from "../page/rest.js";
 const SPANS_MS = { "10Sec": 7_200_000, "1Min": 86_400_000 };
 
 export class Past {
-  times = []; #parts = { figures: {}, queues: {}, rejected: {} }; #resolution = "10Sec"; #stepMs = 10_000; #turn = 0;
+  times = []; #terminal; #parts; #resolution = "10Sec"; #stepMs = 10_000; #turn = 0;
+
+  // Of all, or with the part `terminal` of one that is named.
+  constructor(terminal = undefined) {
+    this.#terminal = terminal;
+    this.choose(this.#resolution);
+  }
 
   get resolution() { return this.#resolution; }
   get spanMs() { return SPANS_MS[this.#resolution]; }
@@ -15,14 +21,14 @@ export class Past {
     this.#resolution = resolution;
     this.#turn += 1;
     this.times = [];
-    this.#parts = { figures: {}, queues: {}, rejected: {} };
+    this.#parts = this.#terminal === undefined ? { figures: {}, queues: {}, rejected: {} } : { terminal: {} };
   }
 
   // Reads what came since; whether it still is what was asked for.
   async renew() {
     const turn = this.#turn;
     const told = await rest.statusHistory({
-      resolution: this.#resolution, start: this.newest === null ? undefined : new Date(this.newest + 1).toISOString(),
+      resolution: this.#resolution, terminal: this.#terminal, start: this.newest === null ? undefined : new Date(this.newest + 1).toISOString(),
     });
     if (turn !== this.#turn) return false;
     this.#stepMs = told.step_s * 1000;

@@ -6,8 +6,6 @@ const row = (model, key, other = "") => (operates ? `/admin/marketdata/${model}/
 
 export const alarms = (code) => admin("alarm", { cleared_at__isempty: 1, code });
 export const client = (name) => admin("client", { q: name }, "/v2/status");
-export const sent = (name) => `/v2/status/clients/${encodeURIComponent(name)}/recent`;
-export const past = (name) => `/v2/status/history?${query({ terminal: name })}`;
 export const batches = () => admin("ingestbatch", {}, "/v2/status");
 // `chosen` are filters of the list: reason, since (day), date, feed, symbol.
 export const refused = (chosen, other = "/v2/status/upkeep") => admin("ingestreject", chosen, other);
@@ -20,6 +18,7 @@ export const gaps = (date, feed, reason) => admin("gap", { trade_date: date, fee
 export const rollover = (date) => row("rolloverrun", date, "/v2/status/upkeep");
 export const backup = (id) => row("backuprun", id, "/v2/status/upkeep");
 export const topics = () => admin("fanoutposition", {}, "/v2/status");
-export const upkeep = () => "/v2/status/upkeep";
+const DROPPED = { market_data_tick: "ticks", market_data_minute: "minutes" };
+export const dropped = (table) => admin("droppedday", { kind__exact: DROPPED[table] });
 export const status = () => "/v2/status";
 export const prices = () => "/";

@@ -10,6 +10,7 @@ import { Past } from "./history.js";
 import * as links from "./links.js";
 import { define, fill } from "./lists.js";
 import { list, problems } from "./problems.js";
+import { Terminal, address } from "./terminal.js";
 
 const STATUS_MS = 5000, PAST_MS = 10_000, UPKEEP_MS = 30_000;
 const OLD_MS = 20_000; // since the last answer
@@ -24,7 +25,7 @@ const BACKUPS = {
 };
 
 const show = (id) => document.getElementById(id);
-const past = new Past();
+const past = new Past(), terminals = new Terminal();
 const latency = (value) => (value === null || value === undefined ? "–" : value >= 10_000 ? `${number(value / 1000, 1)} s` : `${number(value, value < 10 ? 1 : 0)} ms`);
 const room = (bytes) => (bytes === null || bytes === undefined ? "–" : `${number(bytes / GIB, 1)} GiB`);
 const hour = new Intl.DateTimeFormat(document.documentElement.lang, { timeZone: "Asia/Seoul", hour12: false, hour: "2-digit", minute: "2-digit" });
@@ -133,11 +134,11 @@ function terminal(one, now, source) {
     { text: one.source },
     { text: moment(new Date(one.since * 1000).toISOString()) },
     { text: age(silent), level: silent > 10 ? "warn" : "" },
-    { text: `${number(one.rate ?? 0)}/s`, href: links.sent(one.client) },
-    { text: number(one.waiting ?? null), href: links.past(one.client), level: one.waiting > 1000 ? "warn" : "" },
-    { text: offset === null || offset === undefined ? "–" : `${number(offset)} ms`, href: links.past(one.client), level: Math.abs(offset ?? 0) >= CLOCK_MS ? "warn" : "" },
+    { text: `${number(one.rate ?? 0)}/s`, href: address(one.client) },
+    { text: number(one.waiting ?? null), href: address(one.client), level: one.waiting > 1000 ? "warn" : "" },
+    { text: offset === null || offset === undefined ? "–" : `${number(offset)} ms`, href: address(one.client), level: Math.abs(offset ?? 0) >= CLOCK_MS ? "warn" : "" },
     covered?.measured
-      ? { text: interpolate(gettext("%s of %s min"), [number(sent), number(covered.measured)]), href: links.past(one.client), level: sent < covered.measured - 2 ? "warn" : "" }
+      ? { text: interpolate(gettext("%s of %s min"), [number(sent), number(covered.measured)]), href: address(one.client), level: sent < covered.measured - 2 ? "warn" : "" }
       : { text: gettext("outside the session") },
     { text: source ? said(source) : "–", long: true },
   ];
@@ -178,9 +179,9 @@ function upkeepTold() {
   show("backup-name").textContent = shown?.name ?? "";
   define(show("backup"), backups(shown, verified, now));
   fill(show("disks"), disks.map((one) => ({
-    key: one.name, cells: [{ text: DISKS[one.name] ?? one.name, small: one.name.endsWith("_DIR") ? one.name : "" }, { text: room(one.free), href: links.upkeep(), level: one.short ? "warn" : "" }, { text: `${number((100 * one.free) / one.total)} %`, href: links.upkeep() }],
+    key: one.name, cells: [{ text: DISKS[one.name] ?? one.name, small: one.name.endsWith("_DIR") ? one.name : "" }, { text: room(one.free), href: "#chart-disk", level: one.short ? "warn" : "" }, { text: `${number((100 * one.free) / one.total)} %`, href: "#chart-disk" }],
   })));
-  fill(show("retention"), retention.map((one) => ({ key: one.table, cells: [one.table, { text: interpolate(gettext("%s days"), [number(one.days)]), href: links.upkeep() }] })));
+  fill(show("retention"), retention.map((one) => ({ key: one.table, cells: [one.table, { text: interpolate(gettext("%s days"), [number(one.days)]), href: links.dropped(one.table) }] })));
 }
 
 function backups(shown, verified, now) {
@@ -279,6 +280,7 @@ const turns = {
     }
     tell();
   }),
+  terminal: new Turn(PAST_MS, () => terminals.ask(at)),
   upkeep: new Turn(UPKEEP_MS, async () => {
     try {
       upkeep = await rest.statusUpkeep();
@@ -297,7 +299,14 @@ show("range").addEventListener("click", ({ target }) => {
   for (const button of show("range").children) button.setAttribute("aria-pressed", String(button === target));
   past.choose(target.dataset.resolution);
   turns.past.now();
+  toTerminal();
 });
+function toTerminal() {
+  terminals.turn(past.resolution);
+  turns.terminal.now();
+}
+addEventListener("hashchange", toTerminal);
 document.addEventListener("visibilitychange", all);
 setInterval(() => !document.hidden && tell(), STATUS_MS);
+terminals.turn(past.resolution);
 all();
