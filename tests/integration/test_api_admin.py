@@ -238,7 +238,7 @@ def test_a_list_counts_and_shows_no_more_rows_than_a_page_can_be_wanted_of(brows
     with CaptureQueriesContext(connection) as asked:
         pages = [browser.get(f"/admin/marketdata/gap/?p={page}").content.decode() for page in (1, 2)]
 
-    shown = [re.findall(r'<td class="field-reason[^"]*">(hole \d)', page) for page in pages]
+    shown = [re.findall(r'<td class="field-why[^"]*">(hole \d)', page) for page in pages]
     assert shown == [["hole 4", "hole 3"], ["hole 2"]]
     counts = [query["sql"] for query in asked.captured_queries if "COUNT(" in query["sql"]]
     assert counts
