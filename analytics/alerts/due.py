@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -246,16 +247,18 @@ def _pairs(index: Index, feed: str, symbols: Iterable[str]) -> _Pairs:
 
 
 def _first(index: Index, feed: str, due: Mapping[str, str], seen: Mapping[str, Trades]) -> list[str]:
-    """Those of the symbols that are due that are looked at now as they stand: first whoever became due most often since
-    the look before, so that none waits for ever for others that become due again and again."""
+    """Those of the symbols that are due that are looked at now as they stand: the half of a part by how often they
+    became due since the look before, the other half by chance, so that none waits for ever for others that become due
+    again and again."""
     left = [one for one in due if one not in seen and one[0] != shared.STATUS]
     left.sort(key=lambda one: -int(due[one]))
+    chosen: list[str] = []
     rules = 0
-    for place, symbol in enumerate(left):
-        rules += sum(1 for _rule in index.of(feed, symbol))
-        if rules >= MOST_PAIRS:
-            return left[: place + 1]
-    return left
+    while left and rules < MOST_PAIRS:
+        place = 0 if rules < MOST_PAIRS / 2 else random.randrange(len(left))  # noqa: S311 - a turn, not a secret
+        chosen.append(left.pop(place))
+        rules += sum(1 for _rule in index.of(feed, chosen[-1]))
+    return chosen
 
 
 def _as_they_stand(index: Index, feed: str, symbols: Sequence[str]) -> dict[str, Trades] | None:

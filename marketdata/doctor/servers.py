@@ -61,17 +61,18 @@ def _keeps(name: str, client: redis.Redis, told: dict[str, Any]) -> Iterator[Fin
     """Whether it forgets nothing by itself. INFO has it, which users with few rights (docker/redis/users.acl) may ask;
     only how often its log is written and whether it makes snapshots is in CONFIG, which those may not."""
     unseen = _("neither INFO nor CONFIG tells us; see it by hand (docker/redis/naru.conf)")
-    policy, append = str(told.get("maxmemory_policy", "")), str(told.get("aof_enabled", ""))
+    try:
+        config: Any = client.config_get("maxmemory-policy", "appendonly", "appendfsync", "save")
+    except redis.ResponseError:  # a managed one, or a user without the right
+        config = {}
+    policy = str(told.get("maxmemory_policy") or config.get("maxmemory-policy", ""))
+    append = str(told.get("aof_enabled", {"yes": "1", "no": "0"}.get(str(config.get("appendonly")), "")))
     remedy = _("CONFIG SET maxmemory-policy noeviction, and in its configuration (docker/redis/naru.conf)")
     yield Finding(
         what=f"{name}: maxmemory-policy", value=policy or _("not told"), wanted="noeviction",
         level=Level.UNKNOWN if not policy else Level.OK if policy == "noeviction" else Level.ERROR,
         remedy=remedy if policy else unseen,
     )  # fmt: skip
-    try:
-        config: Any = client.config_get("appendfsync", "save")
-    except redis.ResponseError:  # a managed one, or a user without the right
-        config = {}
     is_kept = append == "1" or bool(config.get("save"))
     shown = {"1": "yes", "0": "no"}.get(append, "")
     remedy = _("CONFIG SET appendonly yes, and in its configuration: a restart then begins with what it had")
