@@ -15,6 +15,7 @@ FILES = (
     "tests/integration/test_api_paging.py",
     "tests/integration/test_messages.py",
     "tests/integration/test_stream_served.py",
+    "tests/integration/test_old_primary.py",
     "tests/integration/test_rollover.py",
     "tests/integration/test_stream_candles.py",
     "tests/integration/test_inspection.py",

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.servers import packages
-from tests.servers.process import Server, temporary_folder
+from tests.servers.process import STOP_SECONDS, Server, temporary_folder
 from tests.waiting import until
 
 SETTINGS = Path(__file__).resolve().parents[2] / "docker/postgresql/naru.conf"
@@ -41,7 +41,7 @@ class PostgreSQL(Server):
         """Beside the data it might be too deep: a socket's path has at most 107 bytes."""
         if self._sockets is None:
             self._sockets = temporary_folder("pg")
-            _hand_over(self._sockets)
+            hand_over(self._sockets)
         return self._sockets
 
     def url_of(self, database: str) -> str:
@@ -71,6 +71,10 @@ class PostgreSQL(Server):
     def drop_database(self, name: str) -> None:
         self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE);')
 
+    def promote(self) -> None:
+        """It follows nobody any more, and serves writers from now on."""
+        self.sql("SELECT pg_promote(true, 120);")
+
     def kill(self) -> None:
         """Its processes too, at once: left alone they would notice only after a while, and hold the data until then."""
         children = self._children()
@@ -80,9 +84,14 @@ class PostgreSQL(Server):
                 os.kill(child, signal.SIGKILL)
         until(lambda: not any(_runs(child) for child in children), seconds=20, what="the end of PostgreSQL's processes")
 
+    def shut_down(self) -> None:
+        """Ask it to end, and wait; a replica gets all that was written first. Data and port are kept."""
+        os.kill(self.pid, signal.SIGINT)  # SIGTERM alone waits for clients to leave
+        until(lambda: not self.running, seconds=STOP_SECONDS, what="the end of PostgreSQL")
+
     def stop(self) -> None:
         if self.running:
-            os.kill(self.pid, signal.SIGINT)  # SIGTERM alone waits for clients to leave
+            os.kill(self.pid, signal.SIGINT)
         super().stop()
         if self._sockets is not None:
             shutil.rmtree(self._sockets, ignore_errors=True)
@@ -99,7 +108,7 @@ class PostgreSQL(Server):
         if not (self.data / "ready").exists():
             shutil.rmtree(self.data, ignore_errors=True)
             self.data.mkdir(mode=0o700)
-            _hand_over(self.data)
+            hand_over(self.data)
             self._initialise()
             (self.data / "ready").touch()
         (self.data / "postgresql.conf").write_text(SETTINGS.read_text(encoding="utf-8"), encoding="utf-8")
@@ -123,7 +132,7 @@ class PostgreSQL(Server):
     def _run(self, command: list[str], environment: dict[str, str], given: str) -> None:
         with self.log.open("ab") as log:
             done = subprocess.run(
-                [*_as_nobody(), *command], input=given.encode(), env=environment, stdout=log, stderr=log, cwd="/",
+                [*as_nobody(), *command], input=given.encode(), env=environment, stdout=log, stderr=log, cwd="/",
                 check=False, timeout=300,
             )  # fmt: skip
         if done.returncode != 0:
@@ -138,7 +147,7 @@ class PostgreSQL(Server):
             "shared_buffers": f"{self.shared_buffers_mib}MB",
         }
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
-        return [*_as_nobody(), str(program), "-D", str(self.data), *options], environment
+        return [*as_nobody(), str(program), "-D", str(self.data), *options], environment
 
     def _answers(self) -> bool:
         try:
@@ -147,7 +156,7 @@ class PostgreSQL(Server):
             return False
 
 
-def _as_nobody() -> list[str]:
+def as_nobody() -> list[str]:
     """PostgreSQL refuses to run as root. As nobody it may still look into root's folders, where root itself may; and it
     is tethered again, for the kernel cuts the tether where the user changes."""
     if os.geteuid() != 0:
@@ -160,7 +169,7 @@ def _as_nobody() -> list[str]:
     ]  # fmt: skip
 
 
-def _hand_over(folder: Path) -> None:
+def hand_over(folder: Path) -> None:
     if os.geteuid() == 0:
         os.chown(folder, NOBODY, NOBODY)
 
@@ -183,7 +192,7 @@ class Standby(PostgreSQL):
         program, environment = packages.need("pg_basebackup")
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(mode=0o700)
-        _hand_over(self.data)
+        hand_over(self.data)
         login = f"host=127.0.0.1 port={other.port} user={USER} password={PASSWORD} application_name={self.name}"
         self._run(
             [str(program), f"--pgdata={self.data}", f"--dbname={login}", "--write-recovery-conf", "--checkpoint=fast"],
@@ -191,7 +200,3 @@ class Standby(PostgreSQL):
             "",
         )
         (self.data / "ready").touch()
-
-    def promote(self) -> None:
-        """It serves writers from now on."""
-        self.sql("SELECT pg_promote(true, 120);")
