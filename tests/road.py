@@ -76,15 +76,17 @@ class Road:
         self.start("ingest", ["manage.py", "runingest"])
         self.until(self._listens, seconds=60, what="ingest server")
 
-    def worker(self, *options: str) -> None:
+    def worker(self, *options: str, **environment: str) -> None:
         """Start the worker for ticks, or Celery's with these options, and wait until it takes tasks."""
         before = self.tail("worker").count(" ready.")
         itself = [f"-n{self.folder.name}@%h", "-Q", QUEUES, "-l", "INFO"]
         if options:
             quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-            self.start("worker", ["-m", "celery", "-A", "celery_app", "worker", *itself, *quiet, *options])
+            self.start(
+                "worker", ["-m", "celery", "-A", "celery_app", "worker", *itself, *quiet, *options], **environment
+            )
         else:
-            self.start("worker", ["manage.py", "runworkers", "-c", "1", *itself])
+            self.start("worker", ["manage.py", "runworkers", "-c", "1", *itself], **environment)
         self.until(lambda: self.tail("worker").count(" ready.") > before, seconds=60, what="worker")
 
     def kill(self, name: str) -> None:
