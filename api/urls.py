@@ -14,6 +14,7 @@ from api.views import openid, page, udf
 from api.views.account import AccountView
 from api.views.alerts import (
     AcknowledgeView,
+    AlertCountView,
     AlertRulesView,
     AlertRuleView,
     AlertsView,
@@ -117,6 +118,7 @@ v2 = [
     path("stats/market/symbols", MarketSymbolsView.as_view(), name="market-symbols"),
     re_path(rf"^stats/{SYMBOL}\Z", StatsView.as_view(), name="symbol-stats"),
     path("alerts", AlertsView.as_view(), name="alert-list"),
+    path("alerts/count", AlertCountView.as_view(), name="alert-count"),
     path("alerts/<int:number>/acknowledge", AcknowledgeView.as_view(), name="alert-acknowledge"),
     path("alerts/targets", AlertTargetsView.as_view(), name="alert-targets"),
     path("alerts/targets/<int:number>", AlertTargetView.as_view(), name="alert-target"),

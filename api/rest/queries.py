@@ -394,11 +394,14 @@ class NoQuery(Query):
     pass
 
 
-class AlertsQuery(Query):
+class AlertCountQuery(Query):
     symbols = SymbolsField(required=False)
     kind = serializers.ChoiceField(choices=AlertRule.Kind.values, required=False)
     rule = WholeNumberField(required=False, min_value=1, max_value=(1 << 63) - 1, help_text="number of a rule")
     open = serializers.BooleanField(required=False, help_text="whether the condition still holds")
     acknowledged = serializers.BooleanField(required=False)
+
+
+class AlertsQuery(AlertCountQuery):
     limit = WholeNumberField(required=False, default=100, min_value=1, max_value=1_000)
     page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")

@@ -21,12 +21,13 @@ from api import alert_choices
 from api.auth import access
 from api.rest import errors, feeds, jsontext, paging, response_schemas, series
 from api.rest.bodies import AlertRuleBody, AlertTargetBody
-from api.rest.queries import AlertsQuery, NoQuery
+from api.rest.queries import AlertCountQuery, AlertsQuery, NoQuery
 from api.views.records import question
 from marketdata.models import Alert, AlertRule, AlertTarget, Market, Watchlist
 from marketdata.storage import TickKey
 
 Rows = QuerySet[Any]
+MOST_COUNTED = 1_000
 
 
 def _visible(request: Request, rows: Rows) -> Rows:
@@ -226,14 +227,7 @@ class AlertsView(APIView):
         """BadToken for a token of another question; PermissionDenied for who has no rules."""
         query = AlertsQuery.read(request)
         asked = question("alerts", query)
-        rows = _visible(request, Alert.objects.select_related("owner"))
-        if not access.may_read(request.user, access.ALL_FEEDS):
-            names = Alert.objects.order_by().values_list("feed", flat=True).distinct()
-            rows = rows.filter(feed__in=[name for name in names if not name or access.may_read(request.user, name)])
-        columns = {"symbols": "symbol__in", "kind": "kind", "rule": "rule_id", "open": "cleared_at__isnull"}
-        rows = rows.filter(**{column: query[name] for name, column in columns.items() if name in query})
-        if "acknowledged" in query:
-            rows = rows.filter(acknowledged_at__isnull=not query["acknowledged"])
+        rows = _chosen(request, query).select_related("owner")
         after = series.after(query, asked, [""])
         if after is not None:
             rows = rows.filter(pk__lt=after.tick_id)
@@ -242,6 +236,31 @@ class AlertsView(APIView):
         if len(found) > query["limit"]:
             token = paging.encode_token(TickKey("", 0, found[query["limit"] - 1].pk), asked)
         return Response({"alerts": [_shown(one) for one in found[: query["limit"]]], "next_page_token": token})
+
+
+def _chosen(request: Request, query: dict[str, Any]) -> Rows:
+    """The alerts that a question is about, of those that whoever asks may see."""
+    rows = _visible(request, Alert.objects.all())
+    if not access.may_read(request.user, access.ALL_FEEDS):
+        names = Alert.objects.order_by().values_list("feed", flat=True).distinct()
+        rows = rows.filter(feed__in=[name for name in names if not name or access.may_read(request.user, name)])
+    columns = {"symbols": "symbol__in", "kind": "kind", "rule": "rule_id", "open": "cleared_at__isnull"}
+    rows = rows.filter(**{column: query[name] for name, column in columns.items() if name in query})
+    return rows.filter(acknowledged_at__isnull=not query["acknowledged"]) if "acknowledged" in query else rows
+
+
+class AlertCountView(APIView):
+    """How many alerts there are, such as those that nobody has acknowledged."""
+
+    @extend_schema(
+        operation_id="alert_count", parameters=[AlertCountQuery],
+        responses={200: response_schemas.AlertCount, "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """PermissionDenied for who has no rules."""
+        rows = _chosen(request, AlertCountQuery.read(request))
+        count = rows.order_by()[: MOST_COUNTED + 1].count()
+        return Response({"count": min(count, MOST_COUNTED), "more": count > MOST_COUNTED})
 
 
 class AcknowledgeView(APIView):

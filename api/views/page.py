@@ -90,7 +90,10 @@ def bar_of(user: Any, asked: Page | None = None) -> dict[str, Any]:
     offered = [one for one in PAGES if one.right is None or access.may(user, one.right)]
     return {
         "operates": access.may(user, roles.OPERATE),
-        "pages": [{"address": reverse(one.name), "title": one.title, "shown": one is asked} for one in offered],
+        "pages": [
+            {"name": one.name, "address": reverse(one.name), "title": one.title, "shown": one is asked}
+            for one in offered
+        ],
     }
 
 

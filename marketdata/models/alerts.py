@@ -136,7 +136,10 @@ class Alert(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["rule", "revision", "feed", "symbol", "episode"], name="alert_once")
         ]
-        indexes: ClassVar = [models.Index(fields=["owner", "-id"], name="alert_of_owner")]
+        indexes: ClassVar = [
+            models.Index(fields=["owner", "-id"], name="alert_of_owner"),
+            models.Index(fields=["acknowledged_at", "owner"], name="alert_unseen"),  # counted whenever a page is opened
+        ]
         verbose_name, verbose_name_plural = _("alert"), _("alerts")
 
     def __str__(self) -> str:

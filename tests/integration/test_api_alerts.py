@@ -16,6 +16,7 @@ from django.test import Client as Browser
 from analytics.alerts import due
 from api.auth import access
 from api.auth.authentication import KEY_HEADER, SECRET_HEADER
+from api.views import alerts as alerts_view
 from marketdata.ledger import batch_ledger
 from marketdata.models import Alert, AlertRule, ReadRule
 from marketdata.realtime import live_state
@@ -167,7 +168,7 @@ def test_who_may_not_read_a_feed_makes_no_rule_on_it_and_does_not_see_its_alerts
     assert trader.say("POST", "/v2/alerts/rules", RULE | {"name": "c", "feed": "krx"})[0] == 403
 
 
-def test_alerts_are_listed_in_pages_filtered_and_acknowledged_once(people, serving):
+def test_alerts_are_listed_in_pages_filtered_counted_and_acknowledged_once(people, serving, monkeypatch):
     trader, other, desk = people
     serving.commit([now_trade(symbol=code) for code in ("005930", "000660")])
     first, second = alert(trader), alert(trader, name="하이닉스", symbols=["000660"])
@@ -185,6 +186,11 @@ def test_alerts_are_listed_in_pages_filtered_and_acknowledged_once(people, servi
     assert trader.say("POST", f"/v2/alerts/{first.pk}/acknowledge")[1]["acknowledged_by"] == "desk"
     assert [one["id"] for one in trader.say("GET", "/v2/alerts?acknowledged=false")[1]["alerts"]] == [second.pk]
     assert [one["id"] for one in trader.say("GET", "/v2/alerts?acknowledged=true")[1]["alerts"]] == [first.pk]
+    assert trader.say("GET", "/v2/alerts/count?acknowledged=false") == (200, {"count": 1, "more": False})
+    assert trader.say("GET", "/v2/alerts/count")[1]["count"] == len(trader.say("GET", "/v2/alerts")[1]["alerts"])
+    assert other.say("GET", "/v2/alerts/count") == (200, {"count": 0, "more": False})
+    monkeypatch.setattr(alerts_view, "MOST_COUNTED", 1)
+    assert trader.say("GET", "/v2/alerts/count") == (200, {"count": 1, "more": True})
     assert len(trader.say("GET", "/v2/alerts?open=true")[1]["alerts"]) == 2
     assert trader.say("GET", "/v2/alerts?open=false")[1]["alerts"] == []
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from api.rest.response_schemas.alerts import Alert, AlertRule, AlertRules, Alerts, AlertTarget, AlertTargets, AlertTest
+from api.rest.response_schemas.alerts import (
+    Alert,
+    AlertCount,
+    AlertRule,
+    AlertRules,
+    Alerts,
+    AlertTarget,
+    AlertTargets,
+    AlertTest,
+)
 from api.rest.response_schemas.candles import (
     INDICATORS,
     INDICATORS_OF_SYMBOL,
@@ -68,6 +77,7 @@ __all__ = [
     "INDICATORS_OF_SYMBOL",
     "ActiveStock",
     "Alert",
+    "AlertCount",
     "AlertRule",
     "AlertRules",
     "AlertTarget",

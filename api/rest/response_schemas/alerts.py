@@ -54,6 +54,11 @@ class Alerts(serializers.Serializer[Any]):
     next_page_token = serializers.CharField(allow_null=True)
 
 
+class AlertCount(serializers.Serializer[Any]):
+    count = serializers.IntegerField(help_text="counted up to 1,000")
+    more = serializers.BooleanField(help_text="whether there are more than were counted")
+
+
 class AlertTarget(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     name = serializers.CharField()

@@ -108,6 +108,7 @@ async function showAlerts() {
   const text = JSON.stringify(page.alerts);
   if (text === shownAs) return; // what is being read or focused stays
   shownAs = text;
+  dispatchEvent(new Event("alerts-changed")); // the number in the bar
   const focused = [...at("fired").querySelectorAll("a, button")].indexOf(document.activeElement);
   at("fired").replaceChildren(...page.alerts.map(line));
   if (focused >= 0) at("fired").querySelectorAll("a, button")[focused]?.focus();

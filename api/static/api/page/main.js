@@ -4,6 +4,7 @@ import { Chart } from "./chart.js";
 import { Comparison, MOST } from "./comparison.js";
 import { ComparisonForm } from "./comparison_form.js";
 import { Drawings } from "./drawings.js";
+import { Fired } from "./fired.js";
 import { parsed, written } from "./catalogue.js";
 import { called, change, digitsOf, number, time } from "./format.js";
 import { History } from "./history.js";
@@ -42,6 +43,7 @@ const ladder = new Ladder({ body: show("ladder"), sum: show("sums"), expected: s
 const tape = new Tape(show("tape"), show("tapeframe"), show("least"));
 const course = new ToldCourse(show("told"));
 const indices = new Indices(show("indices"), { choose: (code) => go({ code }), course: (row) => course.open(row), listed: want });
+const fired = show("fired") && new Fired(show("fired"), { choose: (feed, code) => go({ feed, code }) }); // of people alone
 const session = new Session(show("session"), show("clock"));
 const lists = new Lists(show, { show: (list, quiet) => go({ list }, quiet), changed: fill });
 const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), {
@@ -98,6 +100,7 @@ function follow() {
     },
     ready() {
       if (!history) return; // the first picture is still to come
+      fired?.look();
       load(false);
       fill();
       indices.load(seen.feed);
@@ -155,7 +158,7 @@ function want() {
   const one = seen.code ? [seen.code] : [];
   const listed = [...new Set([...watchlist.codes, ...one])];
   const moving = [...new Set([...listed, ...comparison.codes, ...indices.codes])];
-  stream?.want({ trades: one, orderbooks: one, statuses: one, bars: moving, updatedBars: moving });
+  stream?.want({ trades: one, orderbooks: one, statuses: one, bars: moving, updatedBars: moving, alerts: fired ? ["*"] : [] });
 }
 
 // A picture by REST first, then what came meanwhile, then live. `anew` for another symbol, feed or timeframe.
@@ -230,6 +233,7 @@ function renew() {
 }
 
 function take(message) {
+  if (message.T === "alert") return fired?.take(message);
   const mine = message.S === seen.code;
   if (message.T === "b" || message.T === "u") {
     watchlist.minute(message.S, message);

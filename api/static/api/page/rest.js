@@ -50,7 +50,7 @@ export const market = (values) => ask(`/v2/stats/market/symbols?${query(values)}
 export const statusHistory = (values) => ask(`/v2/status/history?${query(values)}`);
 export const statusUpkeep = () => ask("/v2/status/upkeep");
 export const operations = () => ask("/v2/operations");
-export const unseenAlerts = () => ask("/v2/alerts?acknowledged=false&limit=100");
+export const unseenAlerts = (limit = 100) => ask(`/v2/alerts?${query({ acknowledged: "false", limit })}`);
 export const qualityMap = (values) => ask(`/v2/quality/map?${query(values)}`);
 export const qualityOf = (date, code, values) => ask(`/v2/quality/${part(date)}/${part(code)}?${query(values)}`);
 export const clock = (market, feed) => ask(`/v2/clock?${query({ market, feed })}`);
