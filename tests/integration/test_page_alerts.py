@@ -105,7 +105,6 @@ def test_an_alert_is_seen_where_prices_are_looked_at_and_counted_on_every_page(w
 
     assert seen == [("000660", "desk")]
     assert before == ""
-    assert [re.search(r"fired \d|.* more: all alerts", text).group() for text in told] == [
-        "fired 5", "fired 4", "fired 3", "2 more: all alerts",
-    ]  # fmt: skip
+    shown = [re.search(r"fired \d|.* more: all alerts", text) for text in told]
+    assert [one and one.group() for one in shown] == ["fired 5", "fired 4", "fired 3", "2 more: all alerts"]
     assert wrong == []

@@ -40,7 +40,8 @@ READS = {  # by name of the address; READ for any other
     "recent": INSPECT - {"key of one feed"}, "latest": INSPECT - {"key of one feed"},
     **dict.fromkeys(("market-stats", "market-symbols", "quality-of-day"), READ - {"key of one feed"}),
     "watchlists": PERSONAL, "watchlist": PERSONAL, "drawings": PERSONAL, "alert-list": PERSONAL,
-    "alert-targets": PERSONAL, "alert-rules": PERSONAL, "alert-rule": PERSONAL, "operations-now": OPERATE,
+    "alert-targets": PERSONAL, "alert-count": PERSONAL,
+    "alert-rules": PERSONAL, "alert-rule": PERSONAL, "operations-now": OPERATE,
 }  # fmt: skip
 WRITES = {
     ("rest_framework:login", "post"): OPEN, ("rest_framework:login", "put"): OPEN,
