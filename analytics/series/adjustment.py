@@ -51,13 +51,19 @@ def adjusted(bars: Candles, factors: Sequence[Factor]) -> Candles:
     return replace(bars, **columns)
 
 
+def of_newest(days: DailyBars, factors: Sequence[Factor]) -> DailyBars:
+    """These days, newest first, as the newest of them sees them: adjusted for the factors that are in force on it, so
+    that it is what was traded."""
+    if not len(days):
+        return days
+    newest = int(days.trade_date[0])
+    return adjusted(days, [factor for factor in factors if factor.ex_day <= newest])
+
+
 def close_before(days: DailyBars, factors: Sequence[Factor]) -> int | None:
     """What the newest of these days, newest first, is to be compared with: the close of the one before, in 1e-8,
     adjusted for the factors that are in force on the newest. None if there is no day before."""
-    if len(days) < 2:
-        return None
-    newest = int(days.trade_date[0])
-    return int(adjusted(days, [factor for factor in factors if factor.ex_day <= newest]).close[1])
+    return int(of_newest(days, factors).close[1]) if len(days) > 1 else None
 
 
 def _times(values: Int64, ratio: Fraction) -> Int64:

@@ -118,13 +118,16 @@ class SymbolTradesQuery(RangeQuery):
     pass
 
 
-class _OfBars(SeriesQuery):
-    """Which candles of the series."""
-
-    timeframe = TimeframeField(required=False, help_text=f"{timeframes.ALLOWED}; default 1Min")
+class _Adjusted(Query):
     adjustment = serializers.ChoiceField(
         choices=[series.RAW, *corporate_actions.KINDS], required=False, default=series.RAW
     )
+
+
+class _OfBars(_Adjusted, SeriesQuery):
+    """Which candles of the series."""
+
+    timeframe = TimeframeField(required=False, help_text=f"{timeframes.ALLOWED}; default 1Min")
     session = serializers.ChoiceField(
         choices=["all", *Session], required=False, default="all", help_text="only of this part of each trading day"
     )
@@ -192,6 +195,14 @@ class SymbolLatestQuery(Query):
 
 class LatestQuery(SymbolLatestQuery):
     symbols = SymbolsField(help_text="codes separated by commas")
+
+
+class SnapshotsQuery(_Adjusted, LatestQuery):
+    pass
+
+
+class SymbolSnapshotQuery(_Adjusted, SymbolLatestQuery):
+    pass
 
 
 class NewestStatsQuery(LatestQuery):

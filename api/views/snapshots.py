@@ -14,24 +14,25 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics.series import timeframes, trading_days
+from analytics.series import adjustment, timeframes, trading_days
 from api import newest
 from api.rest import jsontext, response_schemas, series
 from api.rest.paging import Series
-from api.rest.queries import LatestQuery, SymbolLatestQuery
+from api.rest.queries import SnapshotsQuery, SymbolSnapshotQuery
 from api.views import bars as bars_view
 
 Snapshot = dict[str, msgspec.Raw]
 
 
 def read(found: Sequence[Series]) -> dict[str, Snapshot]:
-    """The snapshot of each series; what there is nothing of is left out."""
+    """The snapshot of each series; what there is nothing of is left out. The day before is adjusted as the newest one
+    sees it, which like all else is as it was traded."""
     now_us = time.time_ns() // 1000
     shown: dict[str, Snapshot] = {}
     for some, state in newest.states(found, datetime.datetime.now(datetime.UTC)):
         minutes = bars_view.texts_of(some, bars_view.by_symbol(state.minutes), timeframes.MINUTE, now_us)
         days = {
-            one.symbol: trading_days.as_bars(state.days[one.symbol], one.timezone)
+            one.symbol: trading_days.as_bars(adjustment.of_newest(state.days[one.symbol], one.factors), one.timezone)
             for one in some
             if one.symbol in state.days
         }
@@ -54,14 +55,14 @@ class SnapshotsView(APIView):
     """The state of several symbols."""
 
     @extend_schema(
-        operation_id="snapshots", parameters=[LatestQuery],
+        operation_id="snapshots", parameters=[SnapshotsQuery],
         responses={
             200: OpenApiResponse(OpenApiTypes.OBJECT, "by symbol, each as the snapshot of one symbol has it"),
             "4XX": response_schemas.Error,
         },
     )  # fmt: skip
     def get(self, request: Request) -> Response:
-        query = LatestQuery.read(request)
+        query = SnapshotsQuery.read(request)
         chosen = series.known(query["symbols"], query)
         return Response(read(chosen.found), headers=chosen.headers)
 
@@ -70,9 +71,9 @@ class SymbolSnapshotView(APIView):
     """The state of one symbol."""
 
     @extend_schema(
-        operation_id="snapshot_of_symbol", parameters=[SymbolLatestQuery],
+        operation_id="snapshot_of_symbol", parameters=[SymbolSnapshotQuery],
         responses={200: response_schemas.SymbolSnapshot, "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> Response:
-        one = series.of(symbol, SymbolLatestQuery.read(request))
+        one = series.of(symbol, SymbolSnapshotQuery.read(request))
         return Response({"symbol": symbol, **read([one])[symbol]})

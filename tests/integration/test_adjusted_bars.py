@@ -98,6 +98,26 @@ def test_candles_are_adjusted_when_they_are_read_and_raw_stays(serving, tmp_path
     assert figures(bars(serving, adjustment="split")) == [(70000, 10), (35000, 20)], "its day has not come"
 
 
+def test_a_snapshot_compares_with_the_day_before_in_shares_of_its_own_day(serving):
+    def compared(**query):
+        one = serving.read("/v2/stocks/snapshots", symbols="005930", **query)["005930"]
+        assert serving.read("/v2/stocks/005930/snapshot", **query)["prevDailyBar"] == one["prevDailyBar"]
+        return tuple(
+            int(one[name][of]) for name, of in (("latestTrade", "p"), ("dailyBar", "c"), ("prevDailyBar", "c"))
+        )
+
+    AdjustmentFactor.objects.create(symbol="005930", ex_date=TUESDAY, kind="split", old_rate=1, new_rate=5)
+    for day, price in ((-3, "69000"), (0, "70000")):  # a Friday, and Monday
+        serving.commit([{"time": at("09:00:00", day=day), "price": price}])
+    assert compared(adjustment="split") == (70000, 70000, 69000), "nothing was traded on the ex-date yet"
+    serving.commit([{"time": at("09:00:00", day=1), "price": "14140"}])
+
+    assert compared() == (14140, 14140, 70000)
+    assert compared(adjustment="split") == (14140, 14140, 14000)
+    assert compared(adjustment="dividend") == (14140, 14140, 70000)
+    assert serving.get("/v2/stocks/snapshots", symbols="005930", adjustment="half").status_code == 400
+
+
 def test_a_file_of_factors_is_taken_whole_or_not_at_all(serving, tmp_path):
     good = "005930,2026-03-17,split,1,50,,KRX\n000660,2026-03-17,dividend,99.5,100,0.5,\n"
 

@@ -9,12 +9,13 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from api import drawings
-from marketdata.models import Drawing, Market, Symbol
+from marketdata.models import AdjustmentFactor, Drawing, Market, Symbol
 from marketdata.storage import storage
 from marketdata.types.order_books import MarketEvent
 from tests.integration.serving import and_leave, minute, serving
-from tests.integration.test_page import KST_S, MINUTES, held, looked_at, shut_out
+from tests.integration.test_page import CANDLES, KST_S, MINUTES, held, looked_at, shut_out
 from tests.integration.test_stream_served import web
+from tests.market import DAY_US, NINE_US
 from tests.waiting import until
 
 __all__ = ["serving", "web"]
@@ -351,6 +352,44 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         expect(page.locator("#drawtold")).to_contain_text("remove one first")
         # Of these the browser complains, too.
         wrong[:] = [text for text in wrong if "422" not in text and "404" not in text]
+        page.wait_for_selector('#link[data-state="live"]')
+
+    assert wrong == []
+
+
+def test_over_a_split_prices_of_before_are_told_as_if_it_had_been_in_force_then(web, serving, chromium):
+    def day(number, price, symbol="005930"):
+        return {"symbol": symbol, "time": NINE_US + number * DAY_US, "price": price}
+
+    AdjustmentFactor.objects.create(symbol="005930", ex_date="2026-03-17", kind="split", old_rate=1, new_rate=5)
+    serving.commit([day(0, "70000"), day(0, "100", "000660")])
+    serving.commit([day(1, "14140"), day(1, "101", "000660")])
+    closes = f"() => ({CANDLES})().map((one) => one[4]).join()"
+    wrong: list[str] = []
+    first = f"http://{web}/?feed=krx&symbol=005930&timeframe=1Day&i=sma:2&vs=000660"
+    with ThreadPoolExecutor(1) as aside, looked_at(chromium, first, wrong) as (page, expect):
+
+        def drawn(expected):
+            page.wait_for_function(f"expected => ({closes})() === expected", arg=expected)
+
+        page.wait_for_selector('#link[data-state="live"]')
+        drawn("14000,14140")
+        expect(page.locator("#change")).to_have_text("▲ 140 (1.00%)")
+        expect(page.locator('#watch tr[data-code="005930"] td').nth(2)).to_have_text("▲ 1.00%")
+        expect(page.locator("#legend")).to_contain_text("2026-03-17 split 1 → 5")
+        expect(page.locator('.studies [data-key="sma:2"]')).to_contain_text("14,070")
+        expect(page.locator("#compared li").first).to_contain_text("+1.00%")
+        aside.submit(and_leave, lambda: serving.commit([{**day(1, "14280"), "time": NINE_US + DAY_US + 1}])).result()
+        expect(page.locator("#change")).to_have_text("▲ 280 (2.00%)")
+        drawn("14000,14280")
+        page.click('button[data-frame="1Min"]')
+        drawn("14000,14280")
+        expect(page.locator("#legend")).to_contain_text("split 1 → 5")
+        page.click('button[data-frame="1Week"]')
+        drawn("14280")
+        # Compared with the other way round, it is the same.
+        page.goto(f"http://{web}/?feed=krx&symbol=000660&timeframe=1Day&vs=005930")
+        expect(page.locator("#compared li").nth(1)).to_contain_text("+2.00%")
         page.wait_for_selector('#link[data-state="live"]')
 
     assert wrong == []

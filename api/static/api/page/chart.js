@@ -202,9 +202,11 @@ export class Chart {
     if (grown || always) this.#candles.applyOptions({ priceFormat: { type: "custom", formatter: (price) => this.digits.text(price), minMove: 10 ** -this.digits.most } });
   }
 
-  // The candle in whose time something was: the last that began by then, the first for what was before all of them.
-  #bar(t) {
+  // The candle in whose time something was: the last that began by then, the first for what was before all of them. What
+  // is of a day stands at the first candle of it, and nowhere before the first of all.
+  #bar({ t, until }) {
     const where = place(this.#bars, t);
+    if (until) return this.#bars[where]?.t < until ? where : where - 1;
     return this.#bars[where]?.t === t ? where : Math.max(where - 1, 0);
   }
 
@@ -229,7 +231,10 @@ export class Chart {
     const drawn = new Map();
     const put = (where, kind, label) => drawn.set(`${where} ${kind}`, { ...this.#looks[kind], time: chartTime(this.#bars[where].t), text: label });
     this.#bars.forEach((bar, where) => bar.rev && put(where, "rev", ""));
-    for (const { t, kind, label } of this.#marks.values()) put(this.#bar(t), kind, label);
+    for (const mark of this.#marks.values()) {
+      const where = this.#bar(mark);
+      if (where >= 0) put(where, mark.kind, mark.label);
+    }
     this.#marker.setMarkers([...drawn.values()].sort((a, b) => a.time - b.time));
   }
 
@@ -244,6 +249,7 @@ export class Chart {
     this.#candles.applyOptions({ upColor: up, downColor: down, borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down });
     this.#looks = {
       gap: { color: warn, shape: "square", position: "aboveBar" }, event: { color: text, shape: "arrowDown", position: "aboveBar" },
+      action: { color: text, shape: "arrowUp", position: "belowBar" },
       void: { color: quiet, shape: "circle", position: "belowBar" }, rev: { color: quiet, shape: "circle", position: "belowBar", size: 0.5 },
     };
     this.#tints = { up: `${up}66`, down: `${down}66` };
@@ -257,7 +263,7 @@ export class Chart {
     for (const one of this.followers) one.told(bar);
     if (!bar) return void (this.#legend.textContent = "");
     const price = (value) => this.digits.text(value);
-    const told = [...this.#marks.values()].filter((mark) => this.#bars[this.#bar(mark.t)]?.t === bar.t).map((mark) => mark.text);
+    const told = [...this.#marks.values()].filter((mark) => this.#bars[this.#bar(mark)]?.t === bar.t).map((mark) => mark.text);
     this.#legend.textContent =
       interpolate(
         gettext("open %(open)s  high %(high)s  low %(low)s  close %(close)s  volume %(volume)s  trades %(trades)s"),

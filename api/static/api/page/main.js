@@ -13,7 +13,7 @@ import { ToldCourse } from "./told_course.js";
 import { Keys } from "./keys.js";
 import { Ladder } from "./ladder.js";
 import { Lists } from "./lists.js";
-import { event, marks, taken } from "./marks.js";
+import { actions, event, marks, taken } from "./marks.js";
 import { Pipeline } from "./pipeline.js";
 import { painter } from "./paint.js";
 import { Picker } from "./picker.js";
@@ -31,7 +31,7 @@ const RENEW_MS = 2000, AGAIN_MS = 3000, MARKS_MS = 60_000, MARKS_BACK = 120;
 
 let seen = { ...address.read(), feed: "" }; // the feed once it is known that there is such a one
 let catalogue = null, shown = []; // the indicators there are, and those on the chart
-let stream = null, history = null, early = [], loading = 0, renewing = 0, reading = false;
+let stream = null, history = null, early = [], loading = 0, renewing = 0, reading = false, split = "";
 const price = painter(tell);
 const chart = new Chart(show("chart"), show("legend"), { reload: () => load(false), renew, older });
 const studies = new Studies(chart, show("chart"), { edit: (one) => picker.show(one), remove: (one) => choose(shown.filter((other) => other !== one)), resized });
@@ -170,8 +170,9 @@ async function load(anew) {
     history = new History(code, feed, frame);
     studies.ask(seen);
     comparison.ask(seen);
-    reading = false;
+    [reading, split] = [false, ""];
     chart.clear(frame);
+    act();
     drawings.follow(code);
     tape.clear(code, feed, chart.digits);
     ladder.clear(chart.digits);
@@ -221,6 +222,15 @@ async function mark(start, end) {
   if (of === history) chart.mark(found);
 }
 
+// The days from which on the share is another than before. Candles of before are adjusted by the server alone.
+async function act() {
+  const of = history;
+  const found = await actions(seen.code).catch(() => []);
+  if (of !== history) return;
+  chart.mark(found);
+  split = found.reduce((latest, { day }) => (day > latest ? day : latest), "");
+}
+
 // The newest days are asked for again, at most every other second while they trade.
 function renew() {
   if (renewing) return;
@@ -246,6 +256,7 @@ function take(message) {
   } else if (!mine) return;
   else if (early) early.push(message);
   else if (message.T === "b" || message.T === "u") {
+    if (message.td < split) return renew();
     chart.minute(message);
     price();
   } else if (message.T === "t") tape.add(message);

@@ -1,10 +1,15 @@
-// What has to be known of a stretch of the chart beside its candles: gaps, volatility interruptions, halts and trades
-// that were taken back. Corrected candles say so themselves (`rev`).
+// What has to be known of a stretch of the chart beside its candles: gaps, volatility interruptions, halts, trades that
+// were taken back, and days from which on a share is another than before. Corrected candles say so themselves (`rev`).
 import { time } from "./format.js";
 import { inWords } from "./reasons.js";
 import * as rest from "./rest.js";
 
-const AT_ONCE = 1000;
+const AT_ONCE = 1000, DAY_MS = 86_400_000;
+// What they are called, and whether their rates say something to a reader.
+const ACTIONS = {
+  forward_splits: [gettext("split"), true], reverse_splits: [gettext("reverse split"), true], stock_dividends: [gettext("stock dividend"), true],
+  rights_distributions: [gettext("ex-rights"), false], spin_offs: [gettext("spin-off"), false], cash_dividends: [gettext("ex-dividend"), false],
+};
 
 // Every mark from `start` on, up to `end` where one is given: {key, t, kind, label, text}.
 export async function marks(code, feed, start, end) {
@@ -34,6 +39,19 @@ export const taken = (one) => ({
   key: `void ${one.i}`, t: whole(one.t), kind: "void", label: gettext("taken back"),
   text: `${clock(one.t)} ${gettext("taken back")} ${one.tick.price ?? ""} ${one.reason}`,
 });
+
+// Corporate actions of a share whose ex-date has come, the marks of whole days: `until` is when the day is over.
+export async function actions(code) {
+  const lists = Object.entries(await rest.actions(code)).filter(([kind]) => kind in ACTIONS);
+  return lists.flatMap(([kind, all]) => all.map((one) => action(ACTIONS[kind], one))).filter(({ t }) => Date.parse(t) <= Date.now());
+}
+
+function action([label, rates], { id, ex_date, old_rate, new_rate }) {
+  const begin = Date.parse(`${ex_date}T00:00:00+09:00`);
+  const [t, until] = [begin, begin + DAY_MS].map((ms) => whole(new Date(ms).toISOString()));
+  const text = [ex_date, label, rates && `${Number(old_rate)} → ${Number(new_rate)}`].filter(Boolean).join(" ");
+  return { key: `action ${id}`, t, until, day: ex_date, kind: "action", label, text };
+}
 
 const whole = (t) => `${t.slice(0, 19)}Z`; // as candles write their times, so that texts compare as times do
 const clock = (text) => time(new Date(text));

@@ -42,6 +42,9 @@ async function ask(path, options) {
 
 const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined));
 
+// Prices of before a split are told as if it had been in force then, as the page of the market, movers and alerts compare.
+const ADJUSTED = { adjustment: "split" };
+
 // `code` stands in a path as one part of it.
 const part = (code) => encodeURIComponent(code);
 
@@ -56,15 +59,16 @@ export const qualityOf = (date, code, values) => ask(`/v2/quality/${part(date)}/
 export const clock = (market, feed) => ask(`/v2/clock?${query({ market, feed })}`);
 export const symbols = (values) => ask(`/v2/symbols?${query(values)}`);
 export const symbol = (code) => ask(`/v2/symbols/${part(code)}`);
-export const snapshots = (codes, feed) => ask(`/v2/stocks/snapshots?${query({ symbols: codes.join(","), feed })}`);
+export const snapshots = (codes, feed) => ask(`/v2/stocks/snapshots?${query({ symbols: codes.join(","), feed, ...ADJUSTED })}`);
 export const bars = (code, values) => barPage(code, values).then((page) => page.bars);
 export const barsOf = (codes, values) => ask(`/v2/stocks/bars?${query({ symbols: codes.join(","), ...values })}`).then((page) => page.bars);
-export const barPage = (code, values) => pageOf("stocks/bars", "bars", code, values);
+export const barPage = (code, values) => pageOf("stocks/bars", "bars", code, { ...ADJUSTED, ...values });
 export const tradePage = (code, values) => pageOf("stocks/trades", "trades", code, values);
 export const indicators = () => ask("/v2/indicators").then((content) => content.indicators);
-export const indicatorPage = (code, values) => ask(`/v2/indicators/${part(code)}?${query(values)}`);
+export const indicatorPage = (code, values) => ask(`/v2/indicators/${part(code)}?${query({ ...ADJUSTED, ...values })}`);
 export const eventsPage = (values) => ask(`/v2/events?${query(values)}`);
 export const newestEvents = (values) => eventsPage({ ...values, sort: "desc" }).then((page) => page.events);
+export const actions = (code) => ask(`/v1/corporate-actions?${query({ symbols: code, limit: 1000, sort: "desc" })}`).then((page) => page.corporate_actions);
 export const drawings = (symbol) => ask(`/v2/drawings?${query({ symbol })}`).then((content) => content.drawings);
 export const book = (code, feed) => ask(`/v2/orderbooks/latest?${query({ symbols: code, feed })}`).then((page) => page.orderbooks[code] ?? null);
 // Events, gaps or corrections, all pages up to a number of them.

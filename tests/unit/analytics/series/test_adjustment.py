@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from analytics.series.adjustment import Factor, adjusted, close_before
+from analytics.series.adjustment import Factor, adjusted, close_before, of_newest
 from marketdata.types import daily_bars, minute_bars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT
 from marketdata.types.tick_arrays import ABSENT
@@ -80,3 +80,6 @@ def test_a_day_is_compared_with_the_close_before_it_in_its_own_shares():
     assert close_before(days, [split]) == 5_300
     assert close_before(days, [Factor(11, split.price, split.size)]) == 265_000, "it is not in force yet"
     assert close_before(days.take(slice(1)), [split]) is None
+    assert of_newest(days, [split]).close.tolist() == [5_300, 5_300]
+    assert of_newest(days, [Factor(11, split.price, split.size)]).close.tolist() == [5_300, 265_000]
+    assert len(of_newest(days.take(slice(0)), [split])) == 0
