@@ -14,6 +14,9 @@ from api.admin import asking
 from api.admin.site import ReadOnly
 from marketdata.models import Alert, AlertDelivery, AlertTarget
 
+MOST_AT_ONCE = 500
+"""Rows of one action, each with a line of history; the rest is for the next."""
+
 
 @admin.register(Alert)
 class AlertAdmin(ReadOnly):
@@ -37,12 +40,17 @@ class AlertAdmin(ReadOnly):
     @admin.action(description=_("Acknowledge"), permissions=("view",))
     def acknowledge(self, request: HttpRequest, chosen: QuerySet[Alert]) -> None:
         count, now = 0, datetime.datetime.now(datetime.UTC)
-        for alert in chosen.filter(acknowledged_at=None):
+        rows = list(chosen.filter(acknowledged_at=None).order_by("pk")[: MOST_AT_ONCE + 1])
+        for alert in rows[:MOST_AT_ONCE]:
             mine = Alert.objects.filter(pk=alert.pk, acknowledged_at=None)  # whoever comes first
             if mine.update(acknowledged_at=now, acknowledged_by=request.user.get_username()):
                 self.log_change(request, alert, "acknowledged")
                 count += 1
-        self.message_user(request, _("%(count)d alerts acknowledged.") % {"count": count}, messages.SUCCESS)
+        if len(rows) > MOST_AT_ONCE:
+            text = _("%(count)d alerts, the oldest, acknowledged. Do it once more for the others.")
+            self.message_user(request, text % {"count": count}, messages.WARNING)
+        else:
+            self.message_user(request, _("%(count)d alerts acknowledged.") % {"count": count}, messages.SUCCESS)
 
 
 @admin.register(AlertTarget)
@@ -65,12 +73,15 @@ class AlertDeliveryAdmin(ReadOnly):
 
     @admin.action(description=_("Deliver again"), permissions=("ask",))
     def deliver_again(self, request: HttpRequest, chosen: QuerySet[AlertDelivery]) -> None:
-        rows = list(chosen.filter(state=AlertDelivery.State.FAILED))
-        given_up = AlertDelivery.objects.filter(pk__in=[row.pk for row in rows])
+        rows = list(chosen.filter(state=AlertDelivery.State.FAILED).order_by("pk")[: MOST_AT_ONCE + 1])
+        given_up = AlertDelivery.objects.filter(pk__in=[row.pk for row in rows[:MOST_AT_ONCE]])
         count = deliveries.again(given_up, datetime.datetime.now(datetime.UTC))
-        for row in rows:
+        for row in rows[:MOST_AT_ONCE]:
             self.log_change(request, row, "delivered again")
-        if count:
+        if len(rows) > MOST_AT_ONCE:
+            text = _("%(count)d deliveries, the oldest, are due again. Do it once more for the others.")
+            self.message_user(request, text % {"count": count}, messages.WARNING)
+        elif count:
             self.message_user(request, _("%(count)d deliveries are due again.") % {"count": count}, messages.SUCCESS)
         else:
             asking.refuse(self, request, _("None of these was given up: what waits is repeated by itself."))

@@ -491,5 +491,24 @@ def test_what_was_given_up_is_delivered_again_from_the_administration_and_nothin
     assert "포기한 것이 없습니다" in again.text
 
 
+def test_only_so_many_are_delivered_again_at_once_and_it_is_said_that_there_are_more(owner, receiver, monkeypatch):
+    monkeypatch.setattr("api.admin.alerts.MOST_AT_ONCE", 2)
+    target, _ = webhook(owner, receiver, "/hook")
+    for symbol in ("005930", "000660", "035720"):
+        alert(owner, target, symbol=symbol)
+    AlertDelivery.objects.update(state="failed", attempts=deliveries.TRIES, error="answered 500")
+    browser = Browser()
+    person = get_user_model().objects.create_user("kim")
+    browser.force_login(person)
+    person.groups.add(Group.objects.get(name="operator"))
+    given = {"action": "deliver_again", "_selected_action": list(AlertDelivery.objects.values_list("pk", flat=True))}
+
+    answer = browser.post("/admin/marketdata/alertdelivery/", given, follow=True)
+
+    assert "가장 오래된 2건을 다시 전달합니다" in answer.text
+    failed = AlertDelivery.objects.filter(state="failed").values_list("alert__symbol", flat=True)
+    assert list(failed) == ["035720"]
+
+
 def _viewers() -> Any:
     return Group.objects.filter(name="viewer")
