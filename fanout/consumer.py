@@ -1,5 +1,5 @@
-"""A consumer to copy: reads the JSON topics with plain confluent-kafka, makes the minute candles of `processed-data`
-itself and compares them with `chart-data` and, with --rest, with the database. Needs neither Django nor our settings.
+"""A consumer to copy: reads the JSON topics with plain confluent-kafka, makes the candles of `processed-data` itself
+and compares them with `chart-data` and, minutes with --rest, with the database. Needs neither Django nor our settings.
 
     python -m fanout.consumer --bootstrap 127.0.0.1:9092
 
@@ -28,6 +28,7 @@ from terminals.wire import options
 
 MINUTE_US = 60_000_000  # of its own, as it is copied without the rest
 PROCESSED, CHART = "processed-data", "chart-data"
+DAY = "1Day"
 VERSION = 1
 TOLD = ("open", "high", "low", "close", "volume", "value")
 
@@ -56,7 +57,7 @@ class Trades:
     """The trades there are, by id. Two rules make them exact: a message of an older fence than one that was seen comes
     from a publisher that has been replaced and is left out; and a trade is there or not, however often it is told."""
 
-    of: dict[Series, dict[int, tuple[int, Decimal, Decimal]]] = field(default_factory=dict)
+    of: dict[Series, dict[int, tuple[int, Decimal, Decimal, str]]] = field(default_factory=dict)
     repeated: int = 0
     fenced: int = 0
     _fences: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -85,16 +86,24 @@ class Trades:
         elif told["id"] in known:
             self.repeated += 1
         else:
-            known[told["id"]] = (told["time_us"], Decimal(told["price"]), Decimal(told["size"]))
+            known[told["id"]] = (told["time_us"], Decimal(told["price"]), Decimal(told["size"]), told["trade_date"])
 
     def candles(self) -> dict[tuple[Series, int], Candle]:
         """By series and minute."""
         minutes: dict[tuple[Series, int], list[tuple[int, int, Decimal, Decimal]]] = {}
         for series, known in self.of.items():
-            for tick_id, (time_us, price, size) in known.items():
+            for tick_id, (time_us, price, size, _) in known.items():
                 key = (series, time_us // MINUTE_US * MINUTE_US)
                 minutes.setdefault(key, []).append((time_us, tick_id, price, size))
         return {key: _candle(sorted(trades)) for key, trades in minutes.items()}
+
+    def days(self) -> dict[tuple[Series, str], Candle]:
+        """By series and trading date; `close` is the last trade."""
+        dates: dict[tuple[Series, str], list[tuple[int, int, Decimal, Decimal]]] = {}
+        for series, known in self.of.items():
+            for tick_id, (time_us, price, size, date) in known.items():
+                dates.setdefault((series, date), []).append((time_us, tick_id, price, size))
+        return {key: _candle(sorted(trades)) for key, trades in dates.items()}
 
 
 def _candle(trades: Sequence[tuple[int, int, Decimal, Decimal]]) -> Candle:
@@ -111,6 +120,7 @@ class Account:
 
     trades: Trades = field(default_factory=Trades)
     charts: dict[tuple[Series, int], Candle | None] = field(default_factory=dict)
+    days: dict[tuple[Series, str], Candle | None] = field(default_factory=dict)
     messages: int = 0
 
     def take(self, message: Message, topic: str) -> None:
@@ -125,10 +135,16 @@ class Account:
         if topic == PROCESSED:
             self.trades.take(told)
             return
-        key = (Series(told["feed"], told["symbol"]), told["time_us"])
-        self.charts[key] = None
+        series, candle = Series(told["feed"], told["symbol"]), None
+        if told["timeframe"] == DAY:
+            if not told["removed"]:  # `close` is the regular session's, which trades alone do not tell
+                candle = Candle(**{name: Decimal(told[name]) for name in TOLD}, trades=told["trades"])
+                candle = candle._replace(close=Decimal(told["last"]))
+            self.days[series, told["trade_date"]] = candle
+            return
         if not told["removed"]:
-            self.charts[key] = Candle(**{name: Decimal(told[name]) for name in TOLD}, trades=told["trades"])
+            candle = Candle(**{name: Decimal(told[name]) for name in TOLD}, trades=told["trades"])
+        self.charts[series, told["time_us"]] = candle
 
     def differences(self) -> Iterator[str]:
         """Candles that `chart-data` tells otherwise than the trades make them. Minutes that are not over are not told
@@ -144,6 +160,20 @@ class Account:
                 continue
             if told != made.get(key):
                 yield f"{series.feed} {series.symbol} {minute}: {CHART} has {told}, the trades make {made.get(key)}"
+        yield from self._differing_days()
+
+    def _differing_days(self) -> Iterator[str]:
+        """Of days that were told; but the first of a series, of which the topics may lack the begin."""
+        made = self.trades.days()
+        first: dict[Series, str] = {}
+        for series, date in made:
+            first[series] = min(first.get(series, date), date)
+        for (series, date), told in sorted(self.days.items()):
+            if date > first.get(series, "") and told != made.get((series, date)):
+                yield (
+                    f"{series.feed} {series.symbol} {date}: {CHART} has {told}, the trades make"
+                    f" {made.get((series, date))}"
+                )
 
 
 def _text(value: str | bytes | None) -> str:

@@ -8,7 +8,8 @@ scaled integers in Arrow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ import numpy as np
 from marketdata.realtime.feed import CANCELLED
 from marketdata.realtime.stats import Statistics
 from marketdata.types import tick_arrays
+from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
 from marketdata.types.tick_arrays import ABSENT, KIND_NAMES, SIDE_NAMES, TICK_BITS, Int64, Ticks
 from marketdata.types.units import MINUTE_US
@@ -30,7 +32,7 @@ VERSION = 1
 MOST_ROWS = 2_000
 """Of a message. A batch has up to 5,000 rows, and so many of one symbol in JSON are longer than the megabyte that
 librdkafka and brokers take unless told otherwise."""
-TIMEFRAME = "1Min"
+TIMEFRAME, DAY = "1Min", "1Day"
 Key = tuple[str, int]
 """Symbol and minute of a candle."""
 
@@ -71,6 +73,22 @@ def of_page(page: Page, form: str) -> Iterator[Message]:
 def of_bars(bars: Bars, form: str) -> Iterator[Message]:
     """A message of each minute candle, as it is now."""
     return _bars_json(bars) if form == "json" else _bars_arrow(bars)
+
+
+def of_days(
+    date: datetime.date, feed: str, begins_us: Mapping[str, int], bars: Mapping[str, DailyBars], form: str
+) -> Iterator[Message]:
+    """A message of the daily candle of a trading date of each of these symbols, as it is now; one that has none had
+    one. `begins_us`: when that date begins where the symbol is traded."""
+    for symbol, begin_us in begins_us.items():
+        if form == "json":
+            head = f'{_head(symbol, feed)},"timeframe":"{DAY}","time_us":{begin_us},"trade_date":"{date}"'
+            text = f"{head},{_day_json(bars[symbol])}}}" if symbol in bars else f'{head},"removed":true}}'
+            yield Message(CHART, symbol, text.encode())
+        else:
+            from fanout import tables
+
+            yield Message(CHART, symbol, tables.day(symbol, feed, date, begin_us, bars.get(symbol)))
 
 
 def removed(feed: str, keys: Iterable[Key], form: str) -> Iterator[Message]:
@@ -235,7 +253,21 @@ def _bars_json(bars: Bars) -> Iterator[Message]:
         yield Message(CHART, bars.symbols[symbol], text.encode())
 
 
-def values(bars: Bars) -> Sequence[str]:
+_DAY_PRICES = ("open", "high", "low", "close", "last", "regular_open", "regular_high", "regular_low")
+_DAY_SIZES = ("volume", "regular_volume")
+
+
+def _day_json(bars: DailyBars) -> str:
+    """The members of one daily candle; those of the regular session where it had a trade."""
+    told = {
+        **{name: (getattr(bars, name), wire.PRICE_SCALE) for name in _DAY_PRICES},
+        **{name: (getattr(bars, name), wire.SIZE_SCALE) for name in _DAY_SIZES},
+    }
+    numbers = [f'"{name}":{_texts(found, scale)[0]}' for name, (found, scale) in told.items() if found[0] != ABSENT]
+    return f'{",".join(numbers)},"value":{values(bars)[0]},"trades":{int(bars.n[0])},"removed":false'
+
+
+def values(bars: Bars | DailyBars) -> Sequence[str]:
     """The traded value of each candle, exact."""
     digits = len(str(VALUE_UNIT)) - 1
     whole = zip(bars.value.tolist(), bars.value_frac.tolist(), strict=True)

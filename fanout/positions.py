@@ -19,7 +19,6 @@ class Position:
     offset: int = 0
     committed_us: int = 0
     minute_us: int = 0
-    notice: str = ""
     statistics_order: int = 0
     newest_us: int = 0
     published_us: int = 0

@@ -5,6 +5,7 @@ again and never left out.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,11 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import redis
 from django.conf import settings
-from django.db.models import Min
 
 from analytics.series import timeframes
-from fanout import messages, positions
-from fanout.course import Course, Refill
+from fanout import changes, messages, positions
+from fanout.course import MOST_SYMBOLS, Course, Refill
 from fanout.delivery import Delivery
 from fanout.messages import Message, Page
 from fanout.positions import Position
@@ -24,10 +24,11 @@ from marketdata import metrics
 from marketdata.ledger import commits, voided
 from marketdata.ledger.commits import Place
 from marketdata.maintenance.leases import Lease
-from marketdata.models import Feed, FeedPending, VoidedTick
+from marketdata.models import Feed, VoidedTick
 from marketdata.realtime import feed as feeds
-from marketdata.realtime import records_feed, stats
+from marketdata.realtime import stats
 from marketdata.storage import storage
+from marketdata.types.feed_changes import What
 from marketdata.types.tick_arrays import Ticks
 from marketdata.types.units import MINUTE_US
 from terminals import wire
@@ -83,7 +84,7 @@ class Publisher:
         for name in Feed.objects.order_by("name").values_list("name", flat=True):
             if name in self._courses:
                 continue
-            position = Position(name, notice=records_feed.newest_notice(self._redis, name))
+            position = Position(name)
             if is_first:
                 position.epoch = feeds.current_epoch(self._redis)
                 first, _ = feeds.current_bounds(self._redis, name)
@@ -106,23 +107,30 @@ class Publisher:
         if now - self._checked_at >= LOOK_S:
             self._lease.check()
             self._checked_at = now
-        if now - self._saved_at >= SAVE_S:
+        saves = now - self._saved_at >= SAVE_S
+        if saves:
             # Asked before the feed is read: what is not there by then was given to the feed.
-            self._pending = _pending()
+            self._pending = changes.pending(list(self._courses))
         for course in self._courses.values():
             if course.refill is not None:
                 self._refill_on(course)
             elif not course.position.epoch:
                 self._begin_refill(course)
         self._follow()
+        told: list[int] = []
         for course in self._courses.values():
-            self._hear_of_candles(course)
+            if saves:
+                told += self._tell_changes(course)
             self._tell_candles(course)
-            if now - self._saved_at >= SAVE_S:
+            if saves:
                 self._tell_statistics(course)
         self._delivery.settle()
-        if now - self._saved_at >= SAVE_S:
+        if saves:
             self.save()
+            changes.forget(told)
+            changes.forget_returns({
+                name: course.position.committed_us - OVERLAP_US for name, course in self._courses.items()
+            })  # fmt: skip
 
     def _follow(self) -> None:
         """What the feeds have. Afterwards it is asked whose offsets these were."""
@@ -187,6 +195,13 @@ class Publisher:
         refill, position = course.refill, course.position
         if refill is None:
             return
+        if not refill.is_corrected:
+            # First, for the position moves with the commits: what is interrupted then goes on behind these.
+            gone = _taken_back(position.feed, refill.since_us)
+            for ticks in itertools.chain(gone, changes.trades_back(position.feed, refill.since_us)):
+                self._publish(course, Page(ticks, "", 0, 0))
+            self._delivery.settle()
+            refill.is_corrected = True
         parts, place = commits.read(position.feed, None, refill.place, refill.until_us)
         for ticks in parts:
             self._publish(course, Page(ticks, "", 0, 0))
@@ -196,22 +211,26 @@ class Publisher:
             refill.place = place
             position.committed_us = position.published_us = max(position.published_us, place.committed_us)
             return
-        for ticks in _taken_back(position.feed, refill.since_us):
-            self._publish(course, Page(ticks, "", 0, 0))
-        self._delivery.settle()
         position.epoch, position.offset = refill.epoch, refill.offset
         position.committed_us = position.published_us = refill.until_us
         course.refill = None
 
     # --- candles and statistics ---------------------------------------------------------------------------------------
 
-    def _hear_of_candles(self, course: Course) -> None:
-        """Candles that were made anew from their ticks."""
-        position = course.position
-        changed, position.notice = records_feed.candles_after(
-            self._redis, position.feed, position.notice or records_feed.BEGIN, most=ENTRIES
-        )
-        course.touch(changed)
+    def _tell_changes(self, course: Course) -> list[int]:
+        """Tell daily candles that are others now, and note which minute candles are; of which changes this was."""
+        feed = course.position.feed
+        found = changes.of_candles(feed)
+        for change in found:
+            if change.what == What.MINUTES:
+                course.touch(changes.minutes_of(change))
+                continue
+            date, symbols = changes.days_of(change)
+            for some in _chunks(symbols, MOST_SYMBOLS):
+                bars = storage().daily_of(date, feed, some)
+                self._send(messages.of_days(date, feed, changes.begins_us(date, some), bars, self._form))
+                self._delivery.settle()
+        return [change.pk for change in found]
 
     def _tell_candles(self, course: Course) -> None:
         for keys in course.due(now_us()):
@@ -269,12 +288,6 @@ class Publisher:
 def now_us() -> int:
     """The machine's time in microseconds UTC."""
     return time.time_ns() // 1000
-
-
-def _pending() -> dict[str, int]:
-    """By feed: just before the oldest commit that the feed may not have been given yet."""
-    rows = FeedPending.objects.order_by().values_list("feed").annotate(Min("committed_us"))
-    return {name: oldest - 1 for name, oldest in rows}
 
 
 def _taken_back(feed: str, since_us: int) -> Iterator[Ticks]:

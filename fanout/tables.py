@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from fanout.messages import TIMEFRAME, VERSION, Page, sizes, values
+from fanout.messages import DAY, TIMEFRAME, VERSION, Page, sizes, values
 from marketdata.realtime.feed import CANCELLED
 from marketdata.realtime.stats import Statistics
+from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import ABSENT, KIND_NAMES, SIDE_NAMES, TICK_BITS, Int64, Ticks
 
+_DAY = (
+    *("open", "high", "low", "close", "last", "volume"),
+    *("regular_open", "regular_high", "regular_low", "regular_volume"),
+)
 _NUMBERS = ("price", "size", "bid", "bid_size", "ask", "ask_size", "cum_volume", "seq")
 
 
@@ -86,6 +93,16 @@ def bar(bars: Bars, at: int) -> bytes:
         "removed": pa.array([False]),
     }
     return _stream(columns, {"symbol": bars.symbols[bars.symbol[at]], "feed": bars.feed, "timeframe": TIMEFRAME})
+
+
+def day(symbol: str, feed: str, date: datetime.date, begins_us: int, bars: DailyBars | None) -> bytes:
+    """A daily candle; without one, that there is none any more. Its traded value is decimal text."""
+    columns = {"time_us": pa.array([begins_us]), "trade_date": pa.array([date])}
+    if bars is not None:
+        columns |= {name: _given(getattr(bars, name)) for name in _DAY}
+        columns |= {"value": pa.array(values(bars)), "trades": pa.array(bars.n)}
+    columns["removed"] = pa.array([bars is None])
+    return _stream(columns, {"symbol": symbol, "feed": feed, "timeframe": DAY})
 
 
 def removed(symbol: str, feed: str, minute_us: int) -> bytes:

@@ -72,6 +72,7 @@ TABLES = (
     "symbol_rename",
     "candle_revision",
     "fanout_position",
+    "feed_change",
     "symbol",
     "feed",
     "api_key",

@@ -12,12 +12,13 @@ import numpy as np
 from analytics.integrity import consistency
 from analytics.voids.selection import Chosen
 from marketdata.ledger import batch_ledger, voided
-from marketdata.models import FeedNotice, RolloverRun, VoidedTick, VoidOrder
+from marketdata.models import FeedChange, FeedNotice, RolloverRun, VoidedTick, VoidOrder
 from marketdata.realtime import feed as feeds
 from marketdata.storage import NotWholeError, StorageError, storage
 from marketdata.storage.base import HISTORY, TEMP
-from marketdata.types import checksums, tick_arrays
+from marketdata.types import checksums, feed_changes, tick_arrays
 from marketdata.types.checksums import Figure
+from marketdata.types.feed_changes import What
 from marketdata.types.tick_arrays import TICK_BITS, Ticks
 from terminals import wire
 
@@ -114,6 +115,19 @@ def _adjust_ledger(parts: Iterable[Ticks], sign: int) -> None:
     batch_ledger.adjust_days(changes, sign)
 
 
+def _note_return(date: datetime.date, symbol: str, feed: str, parts: Iterable[Ticks]) -> None:
+    """Trades that are back, for who reads the database where the feed has no more of it."""
+    trades = [part.take(part.kind == wire.Kind.TRADE) for part in parts]
+    times = np.concatenate([part.time_us for part in trades])
+    if not len(times):
+        return
+    ids = [number for part in trades for number in part.tick_id.tolist()]
+    content = feed_changes.ticks(date.isoformat(), int(times.min()), int(times.max()), ids)
+    FeedChange.objects.create(
+        what=What.TICKS, feed=feed, symbol=symbol, content=content, changed_us=batch_ledger.now_us()
+    )
+
+
 def _note(ticks: Ticks) -> None:
     """Subscribers are to hear of it, a thousand ticks at a time."""
     for start in range(0, len(ticks), 1000):
@@ -138,5 +152,7 @@ def restore(order: VoidOrder, date: datetime.date, symbol: str, feed: str) -> No
         _adjust_ledger(parts, +1)
         rows.delete()
         store.replace_minutes(date, consistency.from_ticks(date, symbol, feed))
+        # Before subscribers are to be told: whoever has passed that has passed this.
+        _note_return(date, symbol, feed, parts)
         for part in parts:
             _note(part.take(part.kind == wire.Kind.TRADE))

@@ -37,7 +37,7 @@ LEDGER, DAYS = "ingest_batch", "ingest_batch_day"
 # lease that the backup holds.
 GROWING = (TEMP, HISTORY, MINUTES, BOOKS, EVENTS, PRICES, LEDGER, DAYS, "ingest_reject", "dead_letter", "gap")
 # Rows that come and go within seconds: whether a copy has some says nothing of the copy.
-FLEETING = ("feed_pending", "feed_notice")
+FLEETING = ("feed_pending", "feed_notice", "feed_change")
 PROOF = {TEMP: "ledger", HISTORY: "ledger", LEDGER: "ledger", DAYS: "ledger", MINUTES: "ticks"}
 SETTLE_US = 120_000_000
 """No transaction lasts longer, so what the ledger has of before that is complete."""

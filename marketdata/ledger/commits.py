@@ -4,7 +4,7 @@ Offsets are Redis' own; the database knows the order of commits."""
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,18 @@ def read(feed: str, symbols: frozenset[str] | None, begin: Place, until_us: int)
     # Not the whole stretches: one late tick makes that of its batch hours long.
     found = storage().read_spans(feed, spans, batches=order)
     return [_in_order(part, order) for part in found], place
+
+
+def of_ids(
+    feed: str, symbol: str, dates: Iterable[datetime.date], first_us: int, last_us: int, ids: Collection[int]
+) -> list[Ticks]:
+    """Those of a series' ticks with these ids that are stored, by tick_id, those of different sources apart. They lie
+    on these trading dates from `first_us` to `last_us`."""
+    spans = [Span(symbol, day_of(date), first_us, last_us) for date in dates]
+    wanted = np.array(sorted(ids), np.int64)
+    found = storage().read_spans(feed, spans, batches=set((wanted >> TICK_BITS).tolist()))
+    parts = [part.take(np.isin(part.tick_id, wanted)) for part in found]
+    return [part.take(np.argsort(part.tick_id, kind="stable")) for part in parts if len(part)]
 
 
 def _spans(times: dict[int, tuple[int, int]], codes: list[str]) -> Iterator[Span]:

@@ -25,6 +25,7 @@ from marketdata.maintenance import Kept, before_drop, dropped, nodes
 from marketdata.models import (
     Alert,
     DeadLetter,
+    FeedChange,
     Gap,
     IngestBatch,
     IngestBatchDay,
@@ -40,7 +41,7 @@ from marketdata.storage.base import ALL_FEEDS, BOOKS, DAILY, EVENTS, HISTORY, MI
 from marketdata.storage.keys import NEAR_DAYS
 from marketdata.types.checksums import PRIME, Figure
 from marketdata.types.tick_arrays import SEQ_BITS
-from marketdata.types.units import DAY_US, day_of
+from marketdata.types.units import DAY_US, day_of, microseconds
 
 log = logging.getLogger(__name__)
 
@@ -197,6 +198,7 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
     forget_vendor_minutes(now, progress=progress)
     forget_alerts(now, progress=progress)
     forget_quality(now, progress=progress)
+    forget_changes(now, progress=progress)
     return gone
 
 
@@ -306,6 +308,14 @@ def forget_quality(now: datetime.datetime, *, progress: Progress) -> int:
     oldest = (now - datetime.timedelta(days=settings.RETENTION_QUALITY_DAYS)).date()
     kept = RolloverRun.objects.filter(quality_is_kept(now), trade_date__lt=oldest).values_list("trade_date", flat=True)
     return _in_pieces(QualityDay.objects.filter(trade_date__lt=oldest).exclude(trade_date__in=list(kept)), progress)
+
+
+def forget_changes(now: datetime.datetime, *, progress: Progress) -> int:
+    """Delete what another broker was not told: of a feed whose ledger is gone, or, where there is none (EVENT_BUS), of
+    before today."""
+    days = 1 if settings.EVENT_BUS == "none" else settings.RETENTION_LEDGER_DAYS
+    oldest_us = microseconds(now - datetime.timedelta(days=days))
+    return _in_pieces(FeedChange.objects.filter(changed_us__lt=oldest_us), progress)
 
 
 def quality_is_kept(now: datetime.datetime) -> Q:

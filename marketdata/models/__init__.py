@@ -5,7 +5,7 @@ from marketdata.models.alerts import Alert, AlertDelivery, AlertRule, AlertTarge
 from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData, CandleRevision
 from marketdata.models.corporate_actions import AdjustmentFactor, SymbolRename
 from marketdata.models.drawings import Drawing
-from marketdata.models.fanout import FanoutPosition
+from marketdata.models.fanout import FanoutPosition, FeedChange
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook, StockPrice
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
 from marketdata.models.ledger import (
@@ -48,6 +48,7 @@ __all__ = [
     "DroppedDay",
     "FanoutPosition",
     "Feed",
+    "FeedChange",
     "FeedNotice",
     "FeedOwner",
     "FeedPending",

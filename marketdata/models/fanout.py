@@ -1,4 +1,4 @@
-"""How far the topics of another broker have what was committed to each feed."""
+"""How far the topics of another broker have what was committed to each feed, and what else they are to be told."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class FanoutPosition(models.Model):
     committed_us = models.BigIntegerField(default=0)
     # Candles of minutes from here on may not have been told yet.
     minute_us = models.BigIntegerField(default=0)
-    # Up to this notice of changed candles, and this result of statistics.
+    # Of the version before.
     notice = models.CharField(max_length=40, blank=True)
+    # Up to this result of statistics.
     statistics_order = models.BigIntegerField(default=0)
     # When it was last looked at, the newest commit the feed had then, and the newest that is published.
     seen_us = models.BigIntegerField(default=0)
@@ -44,3 +45,22 @@ class FanoutPosition(models.Model):
     def behind_s(self) -> float:
         """How far what is published was behind the feed's newest commit when it was last looked at, seconds."""
         return max(self.newest_us - self.published_us, 0) / 1e6
+
+
+class FeedChange(models.Model):
+    """What changed of a feed otherwise than by a commit (`marketdata.types.feed_changes`): written with the change,
+    removed once whoever publishes to another broker has delivered it."""
+
+    what = models.CharField(max_length=8)
+    feed = models.CharField(max_length=16)
+    symbol = models.CharField(max_length=24)  # "" where the content names them
+    content = models.TextField()
+    changed_us = models.BigIntegerField()
+
+    class Meta:
+        db_table = "feed_change"
+        indexes: ClassVar = [models.Index(fields=["feed", "what", "id"], name="feed_change_of_feed")]
+        verbose_name, verbose_name_plural = _("change to be published"), _("changes to be published")
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.feed} {self.what}"

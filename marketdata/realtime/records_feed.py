@@ -119,19 +119,6 @@ def newest_status(connection: redis.Redis, feed: str) -> str:
     return rows[0][0].decode() if rows else BEGIN
 
 
-def candles_after(connection: redis.Redis, feed: str, after: str, *, most: int) -> tuple[list[tuple[str, int]], str]:
-    """(the symbol and minute of candles that are others now, of entries behind an id; the id of the last entry)."""
-    rows: Any = connection.xrange(STREAM + feed, min=f"({after}", count=most)
-    changed = [key for _, values in rows for key in decode(feed, values).candles]
-    return changed, rows[-1][0].decode() if rows else after
-
-
-def newest_notice(connection: redis.Redis, feed: str) -> str:
-    """As `newest`, behind a client that waits."""
-    rows: Any = connection.xrevrange(STREAM + feed, count=1)
-    return rows[0][0].decode() if rows else BEGIN
-
-
 async def newest(connection: Any, feed: str) -> str:
     """The id of a feed's newest entry, to follow what comes behind it."""
     rows = await connection.xrevrange(STREAM + feed, count=1)

@@ -199,6 +199,18 @@ class CandleReads(PriceReads):
         )
         return daily_bars.from_rows(symbol, feed, rows)
 
+    def daily_of(self, date: datetime.date, feed: str, symbols: Sequence[str]) -> dict[str, DailyBars]:
+        found: dict[str, DailyBars] = {}
+        for at in range(0, len(symbols), _TOGETHER):
+            part = symbols[at : at + _TOGETHER]
+            rows = self._query(
+                f"SELECT symbol, {self.DAILY_BAR} FROM market_data WHERE trade_date = %s AND feed = %s"
+                f" AND symbol IN ({', '.join(['%s'] * len(part))})",
+                [self._day(day_of(date)), feed, *part],
+            )
+            found |= {symbol: daily_bars.from_rows(symbol, feed, [tuple(row)]) for symbol, *row in rows}
+        return found
+
     def newest_daily(self, feed: str, symbols: Sequence[str], most: int) -> dict[str, DailyBars]:
         # Nearly every symbol has as many in the newest partitions.
         recent = time.time_ns() // 1000 // DAY_US - 2 * most - _MORE_DAYS

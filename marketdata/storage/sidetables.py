@@ -7,12 +7,12 @@ import abc
 import datetime
 import decimal
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from marketdata.storage.base import CachedChart, CachedStats, Key, Latest, NotWholeError, Series, Storage, TickKey
+from marketdata.storage.base import CachedChart, CachedStats, Key, Latest, Series, Storage, TickKey
 from marketdata.storage.keys import NEAR_DAYS
 from marketdata.types.order_books import MarketEvent, OrderBook, json_arrays
 from marketdata.types.records import BOOK_FIGURES, BookColumns
@@ -104,28 +104,6 @@ class SideTables(Storage):
             return [start] if self._query(f"SELECT 1 {rows} LIMIT 1", bounds) else []
         found = self._query(f"SELECT DISTINCT {self.DAYS} {rows}", bounds)
         return sorted(date_of(int(days)) for (days,) in found)
-
-    def _replace_daily(
-        self, date: datetime.date, statement: str, params: Sequence[Any], proven: Collection[Series] | None
-    ) -> int:
-        """What `build_daily` does, with the statement that fills the date."""
-        day = [self._day(day_of(date))]
-        trades = "SELECT symbol, feed, n FROM market_data WHERE trade_date = %s"
-        with self.transaction():
-            before = {(symbol, feed): int(n) for symbol, feed, n in self._query(trades, day)}
-            self._changed("DELETE FROM market_data WHERE trade_date = %s", day)
-            made = self._changed(statement, params)
-            after = {(symbol, feed): int(n) for symbol, feed, n in self._query(trades, day)} if before else {}
-            fewer = sorted(one for one, n in before.items() if after.get(one, 0) < n)
-            if proven is not None and (unproven := [one for one in fewer if one not in proven]):
-                symbol, feed = unproven[0]
-                raise NotWholeError(
-                    f"{len(unproven):,} daily candles have more trades than their minute candles, first {symbol}"
-                    f" {feed}: {before[unproven[0]]:,}, not {after.get(unproven[0], 0):,}. All daily candles of the day"
-                    f" stay as they are. `manage.py rebuild_candles {date}` makes both from the ticks, if these are"
-                    " whole"
-                )
-        return made
 
     def store_books(self, parts: Iterable[tuple[Ticks, BookColumns]]) -> int:
         rows: list[Sequence[Any]] = []

@@ -25,11 +25,12 @@ from marketdata.storage.base import (
     Span,
     Window,
 )
-from marketdata.storage.candlereads import CandleReads
+from marketdata.storage.changes import ChangedCandles
 from marketdata.storage.rows import TICK_NAMES, ticks_from_rows
-from marketdata.types import checksums, daily_bars, minute_bars
+from marketdata.types import checksums, daily_bars, feed_changes, minute_bars
 from marketdata.types.checksums import Figure
 from marketdata.types.daily_bars import DailyBars
+from marketdata.types.feed_changes import What
 from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import Int64, Ticks
 from marketdata.types.units import day_of
@@ -49,7 +50,7 @@ WITH RECURSIVE known (day, until, number) AS (
 """
 
 
-class SharedSQL(CandleReads):
+class SharedSQL(ChangedCandles):
     """What every backend inherits once it has the words."""
 
     TICK_COLUMNS: ClassVar[tuple[str, ...]]
@@ -294,6 +295,8 @@ class SharedSQL(CandleReads):
                 )
             if len(new):
                 changed += self._write_minutes(new)
+            if minutes := {*gone, *new.time_us.tolist()}:
+                self._note_change(What.MINUTES, bars.feed, symbol, feed_changes.minutes(minutes))
         if changed:
             self.note_finished(bars.feed)
         return changed

@@ -1,6 +1,7 @@
 """Candles of days as each database makes, keeps and corrects them, and what lies beside the ticks."""
 
 import datetime
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal, localcontext
@@ -11,9 +12,9 @@ from django.db import DatabaseError, connection, connections
 
 from analytics.series import candles
 from marketdata.ledger import batch_ledger
-from marketdata.models import Symbol
+from marketdata.models import FeedChange, Symbol
 from marketdata.storage import storage
-from marketdata.storage.base import BOOKS, DAILY, EVENTS, TEMP, Latest, Window
+from marketdata.storage.base import BOOKS, DAILY, EVENTS, TEMP, Latest, NotWholeError, Window
 from marketdata.types.minute_bars import VALUE_UNIT
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.tick_arrays import ABSENT
@@ -112,6 +113,42 @@ def test_candles_are_put_right_and_their_revision_raised_only_where_they_were_wr
     assert found.rev.tolist() == [0, 1, 0, 0]
     with store.own_minutes(DAY, "krx", ["005930"]):
         assert store.replace_minutes(DAY, wanted) == 0
+
+
+def test_candles_that_became_others_are_noted_with_the_change(store):
+    def noted():
+        found = [(one.what, one.feed, one.symbol, json.loads(one.content)) for one in FeedChange.objects.order_by("pk")]
+        FeedChange.objects.all().delete()
+        return found
+
+    batch = market.ticks(
+        [{"time_us": NINE_US + at * MINUTE_US, "tick_id": tick_id(1, at)} for at in range(3)]
+        + [{"symbol": "B", "tick_id": tick_id(1, 3)}]
+    )
+    merge(store, batch)
+    assert noted() == [], "a commit is told by its ticks"
+    day = {"date": DAY.isoformat(), "symbols": ["005930", "B"]}
+
+    store.build_daily(DAY, [])
+    assert noted() == [("1Day", "krx", "", day)]
+    store.build_daily(DAY, [])
+    assert noted() == [], "they are what they were"
+
+    wanted = candles.build(batch)
+    only = wanted.take((wanted.symbol == wanted.symbols.index("005930")) & (wanted.time_us < NINE_US + 2 * MINUTE_US))
+    with store.own_minutes(DAY, "krx", ["005930", "B"]):
+        store.replace_minutes(DAY, only)
+    assert noted() == [("1Min", "krx", "005930", [NINE_US + 2 * MINUTE_US]), ("1Min", "krx", "B", [NINE_US])]
+    with pytest.raises(NotWholeError):
+        store.build_daily(DAY, [])
+    assert noted() == [], "nothing was changed"
+    store.build_daily(DAY, [], proven=None)
+
+    assert noted() == [("1Day", "krx", "", day)]
+    assert [(symbol, bar.n.tolist()) for symbol, bar in store.daily_of(DAY, "krx", ["005930", "B"]).items()] == [
+        ("005930", [2])
+    ]
+    assert store.daily_of(DAY, "nxt", ["005930"]) == store.daily_of(DAY, "krx", []) == {}
 
 
 def test_whoever_merges_while_minutes_are_owned_comes_after(store):

@@ -92,7 +92,8 @@ class CandleStore(Database):
     @abc.abstractmethod
     def replace_minutes(self, date: datetime.date, bars: Bars) -> int:
         """Put these candles in place of the stored ones of the trading date, feed and symbols in `bars.symbols`;
-        returns how many rows changed. Inside `own_minutes`. `rev` of a candle that changes is one more than before."""
+        returns how many rows changed. Inside `own_minutes`. `rev` of a candle that changes is one more than before.
+        Each symbol's minutes that changed are noted in `feed_change`."""
 
     @abc.abstractmethod
     def note_finished(self, feed: str, oldest_us: int | None = None) -> None:
@@ -110,7 +111,8 @@ class CandleStore(Database):
         self, date: datetime.date, windows: Sequence[Window], *, proven: Collection[Series] | None = ()
     ) -> int:
         """Make the daily candles of a trading date from its minute candles, in place of those that are there; returns
-        how many. A symbol whose market has no window closes with its last trade. Commits as one transaction.
+        how many. A symbol whose market has no window closes with its last trade. Commits as one transaction, in which
+        the symbols of each feed whose candle became another are noted in `feed_change`.
 
         NotWholeError, and nothing is changed, if a candle that is there would be gone or have fewer trades: its minute
         candles are a remainder. `proven` names the (symbol, feed) of which the minute candles are known to be whole,
@@ -135,6 +137,10 @@ class CandleStore(Database):
         ascending: bool = True,
     ) -> DailyBars:
         """Daily candles with start <= trade_date < end, ordered by date, at most `limit`."""
+
+    @abc.abstractmethod
+    def daily_of(self, date: datetime.date, feed: str, symbols: Sequence[str]) -> dict[str, DailyBars]:
+        """The daily candle of a trading date of each of these symbols that has one on a feed."""
 
     @abc.abstractmethod
     def newest_daily(self, feed: str, symbols: Sequence[str], most: int) -> dict[str, DailyBars]:

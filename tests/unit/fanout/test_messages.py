@@ -12,6 +12,8 @@ from fanout import messages
 from fanout.messages import CHART, PROCESSED, RAW, STATISTICS, Page
 from marketdata.realtime.feed import CANCELLED
 from marketdata.realtime.stats import Statistics
+from marketdata.types import daily_bars
+from marketdata.types.units import date_of
 from tests import market
 from tests.market import NINE_US
 
@@ -101,6 +103,34 @@ def test_arrow_has_the_numbers_of_json():
     raw = [pa.ipc.open_stream(value).read_all() for _, value in of(RAW, messages.of_page(page(), "arrow"))]
     assert sum(table.num_rows for table in raw) == 3
     assert raw[0].column("bid").null_count == raw[0].num_rows
+
+
+@pytest.mark.parametrize("form", ["json", "arrow"])
+def test_a_daily_candle_has_both_its_closes_and_one_without_a_regular_trade_says_nothing_of_the_session(form):
+    date = date_of(int(market.ticks(ROWS).trade_date[0]))
+    numbers = [20528, 7, 9, 5, 8, 6, 3_000_000, 210_001, 5 * 10**13, 4, 7, 9, 7, 2_000_000]
+    whole = daily_bars.from_rows("005930", "krx", [tuple(numbers)])
+    outside = daily_bars.from_rows("000660", "krx", [(*numbers[:10], None, None, None, None)])
+    bars = {"005930": whole, "000660": outside}
+
+    begins_us = dict.fromkeys(("005930", "000660", "GONE"), NINE_US)
+    found = list(messages.of_days(date, "krx", begins_us, bars, form))
+
+    assert [(one.topic, one.key) for one in found] == [(CHART, "005930"), (CHART, "000660"), (CHART, "GONE")]
+    if form == "json":
+        first, second, gone = (json.loads(one.value, parse_float=Decimal) for one in found)
+        assert (first["timeframe"], first["time_us"], first["trade_date"]) == ("1Day", NINE_US, str(date))
+        assert [first[name] for name in ("open", "close", "last")] == [Decimal(at).scaleb(-8) for at in (7, 8, 6)]
+        assert (first["value"], first["trades"], first["regular_volume"]) == (Decimal("210001.5"), 4, 2)
+        assert "regular_open" in first
+        assert not any(name.startswith("regular") for name in second)
+        assert [one["removed"] for one in (first, second, gone)] == [False, False, True]
+    else:
+        first, second, gone = (pa.ipc.open_stream(one.value).read_all() for one in found)
+        assert first.column("trade_date").to_pylist() == [date]
+        assert (first.column("close").to_pylist(), first.column("value").to_pylist()) == ([8], ["210001.5"])
+        assert (first.column("regular_open").to_pylist(), second.column("regular_open").null_count) == ([7], 1)
+        assert [one.column("removed").to_pylist() for one in (first, second, gone)] == [[False], [False], [True]]
 
 
 @pytest.mark.parametrize("form", ["json", "arrow"])
