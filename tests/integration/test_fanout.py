@@ -29,6 +29,7 @@ from tests.integration.serving import serving
 from tests.market import NINE_US
 from tests.road import Road
 from tests.servers import free_port
+from tests.servers.s3 import S3
 from tests.servers.tansu import Tansu
 from tests.waiting import until
 
@@ -259,6 +260,34 @@ def test_nothing_is_missing_after_a_publisher_was_killed_and_the_broker_froze(wo
         assert made_candles(account) == stored_candles()
         assert list(account.differences()) == []
         assert FanoutPosition.objects.get(feed="krx").fence > fence
+
+
+@pytest.mark.once
+@pytest.mark.skipif(bool(GIVEN), reason="the broker that was given is not ours to kill")
+def test_nothing_is_missing_after_a_broker_that_keeps_its_data_was_killed_and_began_anew(
+    worker, redis_server, prefix, tmp_path
+):
+    with ExitStack() as stack:
+        disk = stack.enter_context(S3())
+        disk.make_bucket("topics")
+        broker = stack.enter_context(Tansu(ports=(free_port(), free_port()), storage=disk.url, bucket="topics"))
+        environment = {"EVENT_BUS": "kafka", "KAFKA_BOOTSTRAP": broker.url, "KAFKA_TOPIC_PREFIX": prefix}
+        road = stack.enter_context(Road(tmp_path / "road", redis_server.url, KAFKA_PARTITIONS="2", **environment))
+        commit(1, {"price": "70000"})
+        road.start("fanout", ["manage.py", "runfanout"])
+        road.until(all_published, seconds=120, what="the first commit is published")
+
+        broker.kill()
+        for seq in range(2, 12):
+            commit(seq, {"price": str(70000 + seq), "time": NINE_US + seq}, {"symbol": "000660", "price": "120000"})
+        road.until(lambda: FanoutPosition.objects.get(feed="krx").trouble, seconds=120, what="it is noticed")
+        commit(12, {"price": "70000", "time": LATER_US})
+        broker.start()
+        road.until(all_published, seconds=240, what="what waited for the broker is published")
+
+        account = told(broker.url, prefix)
+        assert made_candles(account) == stored_candles()
+        assert list(account.differences()) == []
 
 
 def test_a_position_is_moved_by_the_newest_publisher_alone(publishing, broker, prefix):

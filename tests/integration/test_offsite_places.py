@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 import socket
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -17,7 +18,7 @@ from marketdata.backups.offsite import copying, fetching, places, restoring
 from marketdata.backups.offsite.bucket import Bucket
 from marketdata.backups.offsite.folder import MountedFolder
 from marketdata.backups.offsite.places import Miscopied, NotThere, PlaceUnavailable
-from marketdata.models import Alarm, BackupRun
+from marketdata.models import Alarm, BackupRun, IngestBatch
 from marketdata.storage import storage
 from marketdata.storage.backups import BackupError
 from tests import offsite as elsewhere
@@ -247,6 +248,115 @@ def test_a_storage_that_is_away_or_refuses_is_told_and_the_next_run_goes_on(give
     told = Alarm.objects.get(code=copying.FAILED, cleared_at=None).message
     assert ("cannot be reached" in told, SECRET in told) == (True, False)
     assert BackupRun.objects.get(pk=run.pk).copy_place == ""
+
+
+def test_what_a_restart_of_the_storage_cut_off_is_gone_on_with_at_the_parts_that_it_kept(source, tmp_path):
+    sent = []
+    with S3(keeps=True) as server:
+        server.make_bucket()
+        place = bucket(server, "desk")
+        place.write("before", b"small")
+        place._client.meta.events.register(
+            "before-call.s3.UploadPart", lambda params, **_: sent.append(params["url_path"])
+        )
+
+        def dies(step, done=0, total=None):
+            if done >= 2 * PART:
+                server.kill()
+
+        with pytest.raises(PlaceUnavailable, match="cannot be reached"):
+            place.upload(source, "one", progress=dies)
+        server.start()
+        assert place.names() == ["before"]
+        before = len(sent)
+        place.upload(source, "one", progress=silent)
+
+        place.download("one", tmp_path / "back", progress=silent)
+    assert (tmp_path / "back").read_bytes() == source.read_bytes()
+    assert (before, len(sent)) == (3, 5), "the third met nobody"
+
+
+def to_bucket(server, owned, tmp_path):
+    return dataclasses.replace(
+        elsewhere.signed_by(elsewhere.to_folder(tmp_path / "none", owned), owned),
+        url=f"s3://{BUCKET}/desk", endpoint=server.url, access_key="key", secret_key=SECRET,
+    )  # fmt: skip
+
+
+def cut_off_by_a_restart(given, server, where):
+    """Two backups: the first copied and proven; while the second is sent the storage is killed, and begins anew."""
+    server.make_bucket()
+    places.begin(where.place(), NOW)
+    commit(storage(), batch(1))
+    first = verified(backups.make(NOW, given=given))
+    assert offsite.run_due(NOW, given=given, where=where) == [first.name]
+    commit(storage(), batch(2, days=1))
+    second = verified(backups.make(NOW + DAY, given=given))
+    killed: list[int] = []
+
+    def dies(step, done=0, total=None):
+        if step.startswith("copying elsewhere") and not killed:
+            server.kill()
+            killed.append(done)
+
+    assert offsite.run_due(NOW + DAY, given=given, where=where, progress=dies) == []
+    assert killed
+    assert "cannot be reached" in Alarm.objects.get(code=copying.FAILED, cleared_at=None).message
+    assert BackupRun.objects.get(pk=second.pk).copy_place == "", "nothing that was not seen whole counts"
+    server.start()
+    return first, second
+
+
+def comes_back(given, where, owned, run, target):
+    """From the other place alone."""
+    there = list(IngestBatch.objects.values())
+    restoring.restore(where.place(), run.name, target, owned.identity, owned.trust, given=given)
+    with sqlite3.connect(target / "naru.sqlite3") as restored:
+        assert restored.execute("SELECT count(*) FROM ingest_batch").fetchone() == (len(there),)
+
+
+def test_a_copy_that_a_restart_of_the_storage_cut_off_is_made_and_proven_by_the_next_run(given, tmp_path):
+    owned = elsewhere.keys(tmp_path / "vault")
+    with S3(keeps=True) as server:
+        where = to_bucket(server, owned, tmp_path)
+        first, second = cut_off_by_a_restart(given, server, where)
+
+        assert offsite.run_due(NOW + DAY + HOUR, given=given, where=where) == [second.name]
+
+        assert not Alarm.objects.filter(cleared_at=None).exists()
+        assert [
+            BackupRun.objects.get(pk=run.pk).copy_proven_at for run in (first, second)
+        ] == [NOW, NOW + DAY + HOUR]  # fmt: skip
+        assert BackupRun.objects.get(pk=second.pk).copy_restored
+        comes_back(given, where, owned, second, tmp_path / "target")
+
+
+def test_a_storage_that_lost_everything_in_a_restart_is_told_of_until_it_is_begun_anew_and_then_given_everything(
+    given, tmp_path
+):
+    owned = elsewhere.keys(tmp_path / "vault")
+    with S3() as server:
+        where = to_bucket(server, owned, tmp_path)
+        first, second = cut_off_by_a_restart(given, server, where)
+
+        def told(at):
+            assert offsite.run_due(at, given=given, where=where) == []
+            return Alarm.objects.get(code=copying.FAILED, cleared_at=None).message
+
+        assert "NoSuchBucket" in told(NOW + DAY + HOUR)
+        server.make_bucket()
+        assert "manage.py copy_backups --new-place" in told(NOW + DAY + 2 * HOUR), (
+            "an empty place is not taken for ours"
+        )
+        places.begin(where.place(), NOW + DAY)
+        copied = offsite.run_due(NOW + DAY + 3 * HOUR, given=given, where=where)
+
+        assert sorted(copied or []) == [first.name, second.name]
+        assert not Alarm.objects.filter(cleared_at=None).exists()
+        assert BackupRun.objects.get(pk=second.pk).copy_proven_at == NOW + DAY + 3 * HOUR
+        for run in (first, second):
+            fetching.chain(where.place(), run.name, owned.trust)
+        comes_back(given, where, owned, second, tmp_path / "target")
 
 
 def test_what_was_encrypted_is_kept_until_it_is_there(given, tmp_path):

