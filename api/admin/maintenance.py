@@ -110,11 +110,11 @@ class JobLeaseAdmin(ReadOnly):
 
 @admin.register(FanoutPosition)
 class FanoutPositionAdmin(ReadOnly):
-    list_display = ("feed", "behind", "published", "delivered", "seen", "away_since", "trouble")
+    list_display = ("feed", "behind", "published", "delivered", "seen", "away_since", "wrong")
     fields = (
-        "feed", "behind", "published", "delivered", "seen", "away_since", "trouble", "epoch", "offset", "fence",
+        "feed", "behind", "published", "delivered", "seen", "away_since", "wrong", "epoch", "offset", "fence",
     )  # fmt: skip
-    readonly_fields = ("behind", "published", "delivered", "seen", "away_since")
+    readonly_fields = ("behind", "published", "delivered", "seen", "away_since", "wrong")
 
     @admin.display(description=_("behind the feed, seconds"))
     def behind(self, position: FanoutPosition) -> str:
@@ -135,3 +135,7 @@ class FanoutPositionAdmin(ReadOnly):
     @admin.display(description=_("broker away since"))
     def away_since(self, position: FanoutPosition) -> str:
         return moment(position.trouble_us or None)
+
+    @admin.display(description=_("what the broker's client says"))
+    def wrong(self, position: FanoutPosition) -> str:
+        return position.trouble or "–"
