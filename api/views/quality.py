@@ -31,6 +31,7 @@ from api.auth import access
 from api.rest import errors, jsontext, paging, response_schemas, series
 from api.rest.queries import MOST_QUALITY_DAYS, QualityMapQuery, QualityOfDayQuery, QualityQuery, SymbolQualityQuery
 from api.rest.timestamps import parse_day
+from api.views import symbols as symbols_view
 from api.views.records import number, question, readable
 from marketdata.calendar import trading_dates
 from marketdata.models import Gap, QualityDay, Symbol
@@ -242,10 +243,7 @@ class QualityMapView(APIView):
             counts.setdefault(date, Counter())[grade] = count
         dates = sorted(counts)
         if query.get("search"):
-            named = Symbol.objects.filter(
-                Q(code__icontains=query["search"]) | Q(name__icontains=query["search"])
-                | Q(name_en__icontains=query["search"])
-            )  # fmt: skip
+            named = symbols_view.search(Symbol.objects.all(), query["search"])
             rows = rows.filter(symbol__in=named.values("code"))
         weight = Case(
             *(When(grade=grade, then=Value(weight)) for grade, weight in WEIGHTS.items()),

@@ -9,7 +9,7 @@ import redis as redis_client
 from analytics import voids
 from analytics.statistics import due, screener
 from analytics.voids import Selection
-from api import market
+from api import initials, market
 from marketdata.models import Symbol
 from marketdata.realtime import live_state, stats
 from tests.integration.serving import and_leave, serving
@@ -51,6 +51,13 @@ LAID = """async () => {
     none: squarified([], box).length,
   };
 }"""
+
+FOUND = """async ([words, texts]) => {
+  const { finder } = await import("/static/api/page/initials.js");
+  return words.map((word) => texts.map(finder(word)));
+}"""
+WORDS = [*"ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ", "ㅅㅅ전자", "etf(h)", "k.", "전ㅈ", "ㄱㄴ"]
+TEXTS = ["가까나다따라마바빠사싸아자짜차카타파하", "힣", "깋낗", "삼성전자", "KODEX ETF(H)", "kx", "ㄱㄴ", "성삼전자"]
 
 
 @pytest.fixture
@@ -231,6 +238,14 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         expect(page.locator("#all tr").first).to_contain_text("가람전자")
         page.fill("#filter", "00066")
         expect(page.locator("#all tr")).to_have_count(1)
+        page.fill("#filter", "ㄷㅇㅌ")
+        expect(page.locator("#all tr")).to_have_count(1)
+        expect(page.locator("#all")).to_contain_text("다온통신")
+        assert page.evaluate(FOUND, [WORDS, TEXTS]) == [
+            [re.search(initials.pattern(word.upper()) or re.escape(word.upper()), text.upper()) is not None
+             for text in TEXTS]
+            for word in WORDS
+        ]  # fmt: skip
         page.fill("#filter", "")
 
         # By keys: the largest tile, and from it to each of the others.

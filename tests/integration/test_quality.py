@@ -453,6 +453,9 @@ def test_many_days_and_series_are_told_in_pages_and_as_a_map(serving):
     assert (first["series"] + second["series"], second["next_page_token"]) == (told["series"], None)
     assert [one["symbol"] for one in serving.read("/v2/quality/map", **asked, grade="B")["series"]] == ["035420"]
     assert [one["symbol"] for one in serving.read("/v2/quality/map", **asked, search="0066")["series"]] == ["000660"]
+    Symbol.objects.filter(code="000660").update(name="나래전자", name_en="Narae")
+    for word in ("ㄴㄹ", "ㄴ래", "nARAE"):
+        assert [one["symbol"] for one in serving.read("/v2/quality/map", **asked, search=word)["series"]] == ["000660"]
 
 
 def test_a_click_shows_the_minutes_of_a_symbol_and_why(serving):

@@ -1,6 +1,7 @@
 // The page of the market: asks for what changed every few seconds while somebody looks, and shows it as a picture, as
 // lists and as a table.
 import { called, dayAndTime, number, short, time } from "../page/format.js";
+import { finder } from "../page/initials.js";
 import * as rest from "../page/rest.js";
 import { Session } from "../page/session.js";
 import { HeatMap, signed } from "./heatmap.js";
@@ -211,9 +212,9 @@ function lead({ way: next, by }) {
 }
 
 function whole(within) {
-  const word = show("filter").value.trim().toUpperCase();
+  const word = show("filter").value.trim(), named = finder(word);
   const moved = way ? within.filter((row) => row.changeRate !== null && Math.sign(row.changeRate) === WAYS[way]) : within;
-  const found = word ? moved.filter((row) => `${row.symbol} ${row.name} ${row.name_en}`.toUpperCase().includes(word)) : [...moved];
+  const found = word ? moved.filter((row) => named(`${row.symbol} ${row.name} ${row.name_en}`)) : [...moved];
   for (const button of document.querySelectorAll("[data-way]")) button.setAttribute("aria-pressed", String(button.dataset.way === way));
   const of = ORDERS[sort.by], turned = sort.down ? -1 : 1;
   const compared = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a < b ? -1 : a > b ? 1 : 0);

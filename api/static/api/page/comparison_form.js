@@ -62,11 +62,13 @@ export class ComparisonForm {
     const asked = ++this.#asked;
     const { feed, code } = this.#on.question();
     try {
-      const { symbols } = await rest.symbols({ feed, active: "true", limit: SHOWN, search: this.#search.value.trim() || undefined });
+      const { symbols, next_page_token } = await rest.symbols({ feed, active: "true", limit: SHOWN, search: this.#search.value.trim() || undefined });
       if (asked !== this.#asked) return;
       const found = symbols.filter((one) => one.symbol !== code && !this.#codes.includes(one.symbol));
       this.#offered.replaceChildren(...found.map((one) => this.#button(one)));
-      if (!found.length) this.#offered.append(Object.assign(document.createElement("li"), { className: "quiet", textContent: gettext("No symbols.") }));
+      const more = next_page_token && interpolate(gettext("The first %s are shown: narrow them down by the search."), [symbols.length]);
+      const word = more || (found.length ? "" : gettext("No symbols."));
+      if (word) this.#offered.append(Object.assign(document.createElement("li"), { className: "quiet", textContent: word }));
     } catch {
       if (asked === this.#asked) this.#told.textContent = gettext("Symbols could not be read: try again.");
     }

@@ -46,7 +46,7 @@ const indices = new Indices(show("indices"), { choose: (code) => go({ code }), c
 const fired = show("fired") && new Fired(show("fired"), { choose: (feed, code) => go({ feed, code }) }); // of people alone
 const session = new Session(show("session"), show("clock"));
 const lists = new Lists(show, { show: (list, quiet) => go({ list }, quiet), changed: fill });
-const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), {
+const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), show("others"), {
   choose: (code, feed) => go({ code, feed }),
   listed: want,
   changed: price,

@@ -1,21 +1,26 @@
 // Symbols with their last price and change, moving; a search over all feeds. One of the rows is a stop of the tab key,
-// arrows move between them. A list of one's own has its own order.
+// arrows move between them. A list of one's own has its own order; of all symbols, and of what a search finds, more come
+// as the end of the list comes into view.
 import { Digits, called, change } from "./format.js";
 import { Order } from "./order.js";
 import { painter } from "./paint.js";
 import * as rest from "./rest.js";
 
-const MOST = 60, AFAR_MS = 5000;
+const PAGE = 60, MOST = 300, AFAR_MS = 5000;
 
 export class Watchlist {
   loading = false;
-  #body; #nothing; #on; #old = new Set(); #rows = new Map(); #feed = ""; #selected = ""; #asked = 0; #dirty = new Set(); #draw; #order;
+  #body; #nothing; #on; #old = new Set(); #rows = new Map(); #feed = ""; #selected = ""; #asked = 0; #dirty = new Set(); #draw; #order; #rest; #question = null; #token = null; #reading = false;
   #still = matchMedia("(prefers-reduced-motion: reduce)");
 
   // `on` has choose(code, feed); listed(), when the list is another; changed(), when a reference is; codes(), what is
   // in a list of one's own, null for all; arranged(codes) and removed(code) where that list is to be another.
-  constructor(body, nothing, search, on) {
+  // `rest` has a button for more of them, and a word where there are too many.
+  constructor(body, nothing, search, rest, on) {
     this.#body = body;
+    this.#rest = { button: rest.querySelector("button"), word: rest.querySelector("[role=status]") };
+    this.#rest.button.addEventListener("click", () => this.#further(true));
+    this.#rest.seen = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && this.#further(), { root: rest.parentElement, rootMargin: "0px 0px 300px" }); // before the end is reached
     this.#nothing = nothing;
     this.#on = on;
     this.#draw = painter(() => {
@@ -90,11 +95,13 @@ export class Watchlist {
 
   async #read(feed, word, asked) {
     const codes = word ? null : await this.#on.codes();
-    const symbols = codes
-      ? await inOrder(codes)
-      : (await rest.symbols({ feed: word ? undefined : feed, active: "true", limit: MOST, search: word || undefined })).symbols;
+    const question = codes ? null : { feed: word ? undefined : feed, active: "true", search: word || undefined };
+    const same = question && JSON.stringify(question) === JSON.stringify(this.#question); // then as many as were there
+    const limit = same ? Math.min(Math.max(Math.ceil(this.#body.rows.length / PAGE), 1) * PAGE, MOST) : PAGE;
+    const { symbols, next_page_token } = codes ? { symbols: await inOrder(codes) } : await rest.symbols({ ...question, limit });
     const { known, denied } = await standings(symbols.filter((one) => one.feed));
     if (asked !== this.#asked) return; // a newer search overtook this one
+    [this.#question, this.#token] = [question, next_page_token ?? null];
     const focused = this.#body.contains(document.activeElement) ? document.activeElement.dataset.code : undefined;
     const before = this.#rows;
     this.#rows = new Map();
@@ -114,8 +121,48 @@ export class Watchlist {
     this.#nothing.hidden = symbols.length > 0;
     this.#nothing.textContent = codes ? gettext("This list is empty: choose a symbol by the search and press the star.") : gettext("No symbols.");
     this.mark(this.#selected);
+    this.#end();
     if (focused !== undefined) (this.#rows.get(focused)?.element ?? this.#body.rows[0])?.focus();
     this.#on.listed();
+  }
+
+  // The next page of what the list is of. Whoever asked for it by key goes on at its first row.
+  async #further(byKey = false) {
+    if (this.#reading || !this.#token || this.#body.rows.length >= MOST) return;
+    const asked = this.#asked;
+    this.#reading = true;
+    try {
+      const { symbols, next_page_token } = await rest.symbols({ ...this.#question, limit: PAGE, page_token: this.#token });
+      const { known, denied } = await standings(symbols.filter((one) => one.feed));
+      if (asked !== this.#asked) return;
+      this.#token = next_page_token ?? null;
+      const fresh = symbols.filter((one) => !this.#rows.get(one.symbol)?.element.isConnected).map((symbol) => {
+        const row = this.row(symbol.symbol) ?? this.#make(symbol, known[symbol.symbol] ?? {});
+        row.denied = denied.has(symbol.symbol);
+        this.#rows.set(symbol.symbol, row);
+        this.#show(row);
+        return row.element;
+      });
+      this.#body.append(...fresh);
+      this.mark(this.#selected);
+      if (byKey) fresh[0]?.focus();
+      this.#end();
+      this.#on.listed();
+    } catch {
+      // the button is there to try again
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  // What stands below the last row: the way to more of them, or that there are too many to go through.
+  #end() {
+    const { button, word, seen } = this.#rest;
+    const full = this.#body.rows.length >= MOST;
+    button.hidden = !this.#token || full;
+    word.textContent = this.#token && full ? interpolate(gettext("The first %s are shown: narrow them down by the search."), [this.#body.rows.length]) : "";
+    seen.unobserve(button);
+    if (!button.hidden) seen.observe(button); // told anew whether it is in view
   }
 
   mark(code) {
