@@ -19,6 +19,7 @@ import { painter } from "./paint.js";
 import { Picker } from "./picker.js";
 import * as rest from "./rest.js";
 import { Session } from "./session.js";
+import { Statistics } from "./statistics.js";
 import { Stream } from "./stream.js";
 import { Studies } from "./studies.js";
 import { Tape } from "./tape.js";
@@ -40,6 +41,7 @@ const comparison = new Comparison(chart, show("compared"), { remove: (code) => c
 const comparisons = new ComparisonForm(show("comparison"), { chosen: compare, question: () => seen });
 const drawings = new Drawings(chart, show("chart"), show);
 const ladder = new Ladder({ body: show("ladder"), sum: show("sums"), expected: show("expected"), nothing: show("nobook") });
+const statistics = new Statistics(show("statistics"), { listed: want });
 const tape = new Tape(show("tape"), show("tapeframe"), show("least"));
 const course = new ToldCourse(show("told"));
 const indices = new Indices(show("indices"), { choose: (code) => go({ code }), course: (row) => course.open(row), listed: want });
@@ -158,7 +160,7 @@ function want() {
   const one = seen.code ? [seen.code] : [];
   const listed = [...new Set([...watchlist.codes, ...one])];
   const moving = [...new Set([...listed, ...comparison.codes, ...indices.codes])];
-  stream?.want({ trades: one, orderbooks: one, statuses: one, bars: moving, updatedBars: moving, alerts: fired ? ["*"] : [] });
+  stream?.want({ trades: one, orderbooks: one, statuses: one, stats: statistics.open ? one : [], bars: moving, updatedBars: moving, alerts: fired ? ["*"] : [] });
 }
 
 // A picture by REST first, then what came meanwhile, then live. `anew` for another symbol, feed or timeframe.
@@ -176,6 +178,7 @@ async function load(anew) {
     drawings.follow(code);
     tape.clear(code, feed, chart.digits);
     ladder.clear(chart.digits);
+    statistics.follow(code, feed);
     price();
   } else comparison.renew();
   want();
@@ -245,6 +248,7 @@ function renew() {
 function take(message) {
   if (message.T === "alert") return fired?.take(message);
   const mine = message.S === seen.code;
+  if (message.T === "stats") return void (mine && statistics.take(message));
   if (message.T === "b" || message.T === "u") {
     watchlist.minute(message.S, message);
     comparison.minute(message.S, message);

@@ -70,6 +70,7 @@ export const eventsPage = (values) => ask(`/v2/events?${query(values)}`);
 export const newestEvents = (values) => eventsPage({ ...values, sort: "desc" }).then((page) => page.events);
 export const actions = (code) => ask(`/v1/corporate-actions?${query({ symbols: code, limit: 1000, sort: "desc" })}`).then((page) => page.corporate_actions);
 export const drawings = (symbol) => ask(`/v2/drawings?${query({ symbol })}`).then((content) => content.drawings);
+export const newestStats = (code, feed) => ask(`/v2/stats?${query({ symbols: code, feed })}`).then(({ stats }) => stats[code] ?? null);
 export const book = (code, feed) => ask(`/v2/orderbooks/latest?${query({ symbols: code, feed })}`).then((page) => page.orderbooks[code] ?? null);
 // Events, gaps or corrections, all pages up to a number of them.
 export async function records(what, values, most = 5) {

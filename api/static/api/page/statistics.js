@@ -1,0 +1,116 @@
+// What is counted of the chosen symbol on its newest trading date, beside the ladder: folded until somebody opens it, and
+// only then asked for and followed by the stream.
+import { Digits, number, short, size } from "./format.js";
+import { painter } from "./paint.js";
+import * as rest from "./rest.js";
+
+const KEY = "naru.statistics";
+const SIZES = ["< 10", "< 100", "< 1,000", "< 10,000", "< 100,000", "≥ 100,000"]; // shares of a trade
+const known = (value) => value !== null && value !== undefined;
+const share = (value, digits = 2) => (known(value) ? `${number(100 * value, digits)}%` : "–");
+const signed = (value, digits = 2) => (known(value) ? `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(100 * value), digits)}%` : "–");
+const grown = (value) => (known(value) ? signed(Math.expm1(value)) : "–"); // returns are logarithmic
+const shares = (value) => (known(value) ? (value < 1e7 ? size(value) : short(value)) : "–");
+
+// What each is called, what it says of {one} and how it is counted.
+const ROWS = [
+  [gettext("Return 1 · 5 · 20 · 60 days"), (one) => [one.return1d, one.return5d, one.return20d, one.return60d].map(grown).join(" · "), gettext("closes of dates on which it traded, adjusted")],
+  [gettext("Volatility a year"), (one) => share(one.volatilityClose, 1), gettext("by closes of 20 dates")],
+  [gettext("Parkinson · Garman–Klass"), (one) => `${share(one.volatilityParkinson, 1)} · ${share(one.volatilityGarmanKlass, 1)}`, gettext("volatility a year, by the ranges of 20 dates")],
+  [gettext("Volatility today"), (one) => share(one.volatilityIntraday), gettext("by the closes of its minutes, not a year's")],
+  [gettext("Beta"), (one) => number(one.beta, 2), gettext("to the index, over 60 daily returns")],
+  [gettext("VWAP"), (one, price) => price(one.vwap, 2), gettext("of all trades of the date")],
+  [gettext("Last against VWAP"), (one) => signed(one.vwapDeviation), ""],
+  [gettext("Volume against usual"), (one) => (known(one.volumeRatio) ? `×${number(one.volumeRatio, 2)}` : "–"), gettext("by the mean of 20 dates up to the same minute")],
+  [gettext("Bought · sold"), (one) => `${shares(one.upVolume)} · ${shares(one.downVolume)}`, gettext("taken by buyers and by sellers")],
+  [gettext("Flow"), (one) => signed(one.flow, 1), gettext("bought less sold, by their sum")],
+  [gettext("Spread"), (one, price) => (known(one.spread) ? `${price(one.spread)} (${number(1e4 * one.spreadShare, 1)} bp)` : "–"), gettext("best ask less best bid")],
+  [gettext("Depth of bids · asks"), (one) => `${shares(one.bidDepth)} · ${shares(one.askDepth)}`, gettext("of all levels")],
+  [gettext("Imbalance"), (one) => signed(one.imbalance, 1), gettext("bids less asks, by their sum")],
+];
+
+export class Statistics {
+  #panel; #on; #cells; #bars; #told; #question = { code: "", feed: "" }; #one = null; #none = false; #draw;
+
+  // `on` has listed(), when other symbols are to be followed.
+  constructor(panel, on) {
+    [this.#panel, this.#on] = [panel, on];
+    this.#draw = painter(() => this.#show());
+    const figures = panel.querySelector("dl");
+    this.#cells = ROWS.map(([title, , how]) => {
+      const [term, value] = ["dt", "dd"].map((kind) => document.createElement(kind));
+      term.textContent = title;
+      if (how) term.append(Object.assign(document.createElement("small"), { textContent: how }));
+      figures.append(term, value);
+      return value;
+    });
+    this.#bars = SIZES.map((title) => {
+      const line = document.createElement("li");
+      const [name, bar, count] = ["span", "i", "b"].map((kind) => document.createElement(kind));
+      name.textContent = title;
+      line.append(name, bar, count);
+      panel.querySelector("ol").append(line);
+      return { bar, count };
+    });
+    this.#told = panel.querySelector("[role=status]");
+    try {
+      panel.open = localStorage.getItem(KEY) === "open";
+    } catch { /* a browser that keeps nothing */ }
+    panel.addEventListener("toggle", () => {
+      try {
+        localStorage.setItem(KEY, panel.open ? "open" : "");
+      } catch { /* until the page is left */ }
+      this.#on.listed();
+      this.#ask();
+    });
+  }
+
+  // Whether anybody looks at them.
+  get open() {
+    return this.#panel.open;
+  }
+
+  // Another symbol, of which nothing is known yet.
+  follow(code, feed) {
+    if (code === this.#question.code && feed === this.#question.feed) return;
+    [this.#question, this.#one, this.#none] = [{ code, feed }, null, false];
+    this.#draw();
+    this.#ask();
+  }
+
+  // As the stream tells them; older ones than are shown change nothing.
+  take(one) {
+    if (!this.open || (this.#one && one.t < this.#one.t)) return;
+    this.#one = one;
+    this.#draw();
+  }
+
+  async #ask() {
+    const asked = this.#question;
+    if (!this.open || !asked.code) return;
+    const found = await rest.newestStats(asked.code, asked.feed).catch(() => undefined); // the stream tells them as well
+    if (asked !== this.#question || found === undefined) return;
+    this.#none = !found;
+    if (found) this.take(found);
+    else this.#draw();
+  }
+
+  #show() {
+    const one = this.#one;
+    const digits = new Digits();
+    if (one) digits.see(...[one.last, one.spread].filter(known));
+    const price = (value, least = 0) => (known(value) ? number(value, Math.max(digits.most, least)) : "–");
+    ROWS.forEach(([, text], nth) => write(this.#cells[nth], one ? text(one, price) : "–"));
+    const most = Math.max(1, ...(one?.tradeSizes ?? []));
+    this.#bars.forEach(({ bar, count }, nth) => {
+      const trades = one?.tradeSizes?.[nth];
+      write(count, known(trades) ? number(trades) : "–");
+      bar.style.setProperty("--share", `${known(trades) ? (100 * trades) / most : 0}%`);
+    });
+    write(this.#told, one ? interpolate(gettext("Trading day %s"), [one.td]) : this.#none ? gettext("No statistics yet.") : "");
+  }
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

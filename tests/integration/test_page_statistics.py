@@ -1,0 +1,58 @@
+"""The statistics of a symbol beside its order book, in Chromium: folded, then as REST and the stream tell them."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from analytics.statistics import due
+from tests.integration.serving import and_leave, serving
+from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_statistics import trades
+from tests.integration.test_stream_served import web
+
+__all__ = ["serving", "web"]
+
+pytestmark = [pytest.mark.page, pytest.mark.once]
+FIGURES = """() => {
+  const [names, values] = ["dt", "dd"].map((kind) => [...document.querySelectorAll(`#statistics ${kind}`)]);
+  return Object.fromEntries(names.map((one, nth) => [one.firstChild.textContent, values[nth].textContent]));
+}"""
+
+
+def test_the_statistics_of_a_symbol_are_told_to_who_unfolds_them_and_move(web, serving, chromium):
+    serving.commit(trades(70000, 70100, 70000, size="30"))
+    due.compute()
+    wrong: list[str] = []
+    first = f"http://{web}/?feed=krx&symbol=005930&timeframe=1Min"
+    with ThreadPoolExecutor(1) as aside, looked_at(chromium, first, wrong) as (page, expect):
+        panel, sizes = page.locator("#statistics"), page.locator("#statistics li b")
+        page.wait_for_selector('#link[data-state="live"]')
+        expect(panel.locator("dl")).to_be_hidden()
+        panel.locator("summary").focus()
+        page.keyboard.press("Enter")
+        expect(panel.get_by_role("status")).to_have_text("Trading day 2026-03-16")
+        told = page.evaluate(FIGURES)
+        assert {name: told[name] for name in ("VWAP", "Last against VWAP", "Flow", "Bought · sold", "Beta")} == {
+            "VWAP": "70,033.33", "Last against VWAP": "−0.05%", "Flow": "0.0%", "Bought · sold": "30 · 30", "Beta": "–",
+        }  # fmt: skip
+        assert sizes.all_inner_texts() == ["0", "3", "0", "0", "0", "0"]
+
+        def more():
+            serving.commit(trades(70200, size="500", minute=1))
+            due.compute()
+
+        aside.submit(and_leave, more).result()
+        expect(sizes.nth(2)).to_have_text("1")  # without a reload
+        assert page.evaluate(FIGURES)["Bought · sold"] == "530 · 30"
+        assert shut_out(page) == []
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.reload()
+        expect(sizes.nth(2)).to_have_text("1")
+        page.locator('#watch tr[data-code="000660"]').click()
+        expect(panel.get_by_role("status")).to_have_text("No statistics yet.")
+        assert set(page.evaluate(FIGURES).values()) <= {"–", "– · –", "– · – · – · –"}
+        page.wait_for_selector('#link[data-state="live"]')
+
+    assert wrong == []
