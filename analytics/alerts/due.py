@@ -369,6 +369,8 @@ def _facts(connection: redis.Redis, feed: str, pairs: Sequence[tuple[Rule, str]]
     by_statistics = {s for rule, s in pairs if rule.condition.kind in (Kind.CHANGE, Kind.VOLUME)}
     by_limits = {symbol for rule, symbol in pairs if rule.condition.kind is Kind.LIMIT}
     told = stats.results(connection, feed, sorted(by_statistics)) if by_statistics else {}
+    of_minutes = sorted({symbol for rule, symbol in pairs if rule.condition.minutes})
+    recent = stats.recent(connection, feed, of_minutes) if of_minutes else {}
     rules = directory.find(by_limits) if by_limits else {}
     found = {}
     for symbol in by_statistics | by_limits:
@@ -378,6 +380,8 @@ def _facts(connection: redis.Redis, feed: str, pairs: Sequence[tuple[Rule, str]]
             day = day_of(datetime.date.fromisoformat(body["td"]))
             values = {"day": day, "previous_close": _scaled(body["prevClose"], PRICE_UNIT)}
             values["volume_ratio"] = _scaled(body["volumeRatio"], 10_000)
+        if symbol in recent:
+            values["recent_day"], values["recent"] = recent[symbol]
         limits = rules[symbol].limits if symbol in rules else None
         if limits is not None:
             values |= {"lower": limits.lower, "upper": limits.upper, "limits_day": limits.day}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
@@ -43,6 +43,7 @@ from marketdata.types.units import DAY_US, EPOCH_DATE, MINUTE_US, date_of, day_o
 from terminals import wire
 
 PROFILE_DAYS = 20
+RECENT_MINUTES = 30
 SHORT, LONG = 20, 60  # trading dates of the rolling figures
 DAYS = LONG + 1
 TOGETHER = 10
@@ -199,6 +200,7 @@ def bodies(
     reader = Reader(feed, symbols, now, known)
     market = Reader(feed, [index], now, known).days.get(index) if index else None
     shown, split, usual = reader.books(), reader.flows(connection), reader.profiles(connection)
+    _note_recent(connection, reader, usual)
     return {
         code: msgspec.json.encode(
             {"symbol": code, "feed": feed}
@@ -209,6 +211,19 @@ def bodies(
         )
         for code, days in reader.days.items()
     }
+
+
+def _note_recent(connection: redis.Redis, reader: Reader, usual: Mapping[str, Profile]) -> None:
+    """Note how the newest minutes of each share compare with usual ones, for rules on alerts."""
+    with stats.Notes(connection, stats.RECENT + reader.feed) as notes:
+        for code, minutes in reader.minutes.items():
+            if usual[code].days < PROFILE_DAYS or not len(minutes):
+                continue
+            day = int(minutes.trade_date[-1])
+            since = minutes.time_us - timeframes.midnight_us(day, reader.shares[code].timezone)
+            ratios = profiles.recent_ratios(usual[code], since, minutes.volume, PROFILE_DAYS, RECENT_MINUTES)
+            scaled = [None if np.isnan(one) else int(one * stats.RATIO_UNIT) for one in ratios.tolist()]
+            notes.add(code, stats.recent_note(day, scaled))
 
 
 def _of_days(days: DailyBars, market: DailyBars | None) -> dict[str, Any]:

@@ -29,6 +29,9 @@ BEGUN, TURN = "naru:stats-begun", "naru:stats-turn"
 SEEDED = "naru:stats-seeded"
 """The epoch in which this Redis was given what cache_stats_data has."""
 RESULTS, FLOWS, PROFILES = "naru:stats:", "naru:stats-flows:", "naru:stats-profiles:"
+RECENT = "naru:stats-recent:"
+"""By symbol of a feed, for rules on alerts: how the volume of the newest minutes compares with their usual one."""
+RATIO_UNIT = 10_000
 ORDER = "naru:stats-order:"
 """When the result of each symbol of a feed was put, in microseconds and greater than the one before: who knows the
 results up to one has to read only what came after. Revisions are not in that order, for takes overlap."""
@@ -38,7 +41,7 @@ NOTHING = b"null"
 a result like others, so that an older one does not come back."""
 ROWS, MARKET_ROW = "symbol", "market"
 """Names of rows of cache_stats_data."""
-MOST = 50
+MOST = 100
 """Series of one take: few enough that they are done within the lease also where nothing is known of them yet."""
 LEASE_US = 30_000_000
 MARKET_AFTER_US = 1_000_000
@@ -299,14 +302,27 @@ def all_results(connection: redis.Redis, feed: str, symbols: Sequence[str] | Non
 
 
 def kept(connection: redis.Redis, key: str, symbols: Sequence[str]) -> dict[str, bytes]:
-    """What a worker noted of these symbols under FLOWS or PROFILES of a feed."""
+    """What a worker noted of these symbols under FLOWS, PROFILES or RECENT of a feed."""
     values: Any = connection.hmget(key, list(symbols)) if symbols else []
     return {symbol: value for symbol, value in zip(symbols, values, strict=True) if value is not None}
 
 
+def recent_note(day: int, ratios: Sequence[int | None]) -> bytes:
+    """A note under RECENT: the trading date (days since 1970), and the volume of the newest 1, 2, … minutes by what is
+    usual in the same ones, in 1 / RATIO_UNIT; None where nothing is."""
+    return bytes(msgpack.packb([day, list(ratios)]))
+
+
+def recent(connection: redis.Redis, feed: str, symbols: Sequence[str]) -> dict[str, tuple[int, list[int | None]]]:
+    """What `recent_note` was given of these symbols of a feed."""
+    notes = kept(connection, RECENT + feed, symbols)
+    unpacked = ((symbol, msgpack.unpackb(note)) for symbol, note in notes.items())
+    return {symbol: (day, ratios) for symbol, (day, ratios) in unpacked}
+
+
 def forget(connection: redis.Redis, feed: str, symbols: Sequence[str]) -> None:
     """Forget what workers noted of these symbols of a feed."""
-    for key in (FLOWS + feed, PROFILES + feed):
+    for key in (FLOWS + feed, PROFILES + feed, RECENT + feed):
         connection.hdel(key, *symbols)
 
 

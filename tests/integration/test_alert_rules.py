@@ -18,7 +18,7 @@ from marketdata.models import Alert, AlertRule, Symbol
 from marketdata.realtime import alerts as shared
 from marketdata.realtime import feed, live_state, records_feed, stats
 from marketdata.reference.symbols import Directory
-from marketdata.types.units import SEOUL
+from marketdata.types.units import SEOUL, day_of
 from tests import market
 from tests.integration.processing import process, rows, trade
 
@@ -241,6 +241,34 @@ def test_change_is_counted_from_the_previous_close_and_volume_by_what_is_usual(o
     assert list(Alert.objects.values_list("name", "value")) == [("change", "-3")]
     told(2.5)
     assert list(Alert.objects.order_by("pk").values_list("name", "value")) == [("change", "-3"), ("volume", "2.5")]
+
+
+def test_a_burst_of_the_newest_minutes_is_told_whatever_the_day_so_far(owner):
+    rule(owner, name="burst", kind="volume", parameters={"level": "4", "minutes": "5"})
+    today = datetime.datetime.now(SEOUL).date()
+    trades("67900")
+
+    def told(day: datetime.date, *ratios: int | None) -> None:
+        redis = live_state.connection()
+        with stats.Notes(redis, stats.RECENT + "krx") as notes:
+            notes.add("005930", stats.recent_note(day_of(day), ratios))
+        stats.mark(redis, "krx", ["005930"])
+        taken = stats.take(redis, most=10)
+        assert taken is not None
+        body = f'{{"td": "{today.isoformat()}", "prevClose": 70000, "volumeRatio": 99}}'
+        shared.mark_by_statistics(
+            redis, "krx", stats.settle(redis, "krx", taken, ["005930"], {"005930": body.encode()})
+        )
+        due.evaluate()
+
+    told(today, *[90_000] * 4, 39_999)
+    told(today, *[90_000] * 4, None)
+    told(today - datetime.timedelta(days=1), *[90_000] * 30)
+    assert fired() == []
+    told(today, *[0] * 4, 40_000, 0)
+
+    assert fired() == [("005930", "4", True)]
+    assert Alert.objects.get().texts == {"ko": "005930 최근 5분 거래량이 평소 같은 시각의 4배"}
 
 
 def test_limits_are_those_of_the_trading_date(owner):

@@ -21,6 +21,7 @@ from marketdata.models import AdjustmentFactor, SymbolRename, VoidOrder
 from marketdata.realtime import feed, live_state, stats
 from marketdata.storage import storage
 from marketdata.storage.base import CachedStats
+from marketdata.types.units import date_of
 from tests.integration.serving import Socket, beside, commit, hub, serving
 from tests.integration.test_days import MONDAY, session
 from tests.market import MINUTE_US, NINE_US
@@ -266,6 +267,8 @@ def test_figures_of_many_days_are_those_of_their_closes(serving, settings):
     assert float(one["volatilityClose"]) == pytest.approx(np.std(returns[-20:], ddof=1) * 252**0.5, abs=1e-8)
     assert (one["volatilityParkinson"], one["volatilityGarmanKlass"], one["volumeRatio"]) == (0, 0, 1)
     assert float(one["beta"]) == pytest.approx(np.polyfit(index, returns, 1)[0], abs=1e-8)
+    day, recent = stats.recent(live_state.connection(), "krx", ["005930", "NOBODY"])["005930"]
+    assert (date_of(day).isoformat(), recent) == (one["td"], [10_000] * series.RECENT_MINUTES)
     (_, other) = serving.read("/v2/stats/market")["correlation"]["matrix"][0]
     assert float(other) == pytest.approx(np.corrcoef(returns, index)[0, 1], abs=1e-8)
 

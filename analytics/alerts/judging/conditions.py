@@ -52,7 +52,8 @@ class Condition:
     """`level` and `band` are integers in 10**-scale of the kind: prices in 1e-8, per cent and multiples in 1e-4. A
     limit has no level of its own: that is the symbol's of the day. Silence, absence and gaps are in whole seconds, and
     so is for how long a queue has to be that full, with the messages in `depth` and `band`. `subject` is the client,
-    the code of the alarm, the queue, or which status."""
+    the code of the alarm, the queue, or which status. Of a volume `minutes` are the newest ones that count, 0 all of
+    the day's."""
 
     kind: Kind
     direction: Direction
@@ -60,6 +61,7 @@ class Condition:
     band: int = 0
     subject: str = ""
     depth: int = 0
+    minutes: int = 0
 
 
 SCALES: Mapping[Kind, int] = MappingProxyType(
@@ -76,6 +78,8 @@ STATUSES = ("vi", "halt")
 """Kinds of events that a rule looks at: a volatility interruption, a trading halt."""
 LEAST_S, MOST_S = 10, 86_400
 """Seconds that silence, absence and a full queue may be waited for."""
+MOST_MINUTES = 30
+"""Newest minutes whose volume may be compared."""
 MOST_WAITING = 10_000_000
 """Messages of a queue."""
 _LARGEST = 10**17
@@ -120,7 +124,7 @@ def parameters(condition: Condition) -> dict[str, str]:
         told["level"] = number_text(condition.level, scale)
     if condition.band:
         told["band"] = number_text(condition.band, scale)
-    return told
+    return told | ({"minutes": str(condition.minutes)} if condition.minutes else {})
 
 
 def number_text(value: int, scale: int) -> str:
@@ -238,8 +242,10 @@ def _limit(fields: _Fields) -> Condition:
 def _volume(fields: _Fields) -> Condition:
     level = fields.number("level", more_than=0)
     band = fields.number("band", default=0, least=0)
+    right = _("is a whole number of minutes, {least} to {most}; empty: the whole day so far")
+    minutes = fields.whole("minutes", right, 1, MOST_MINUTES, default=0)
     fields.done()
-    return Condition(Kind.VOLUME, Direction.ABOVE, level, band)
+    return Condition(Kind.VOLUME, Direction.ABOVE, level, band, minutes=minutes)
 
 
 def _status(fields: _Fields) -> Condition:

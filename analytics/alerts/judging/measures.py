@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,8 @@ class Trades:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of a symbol on a trading date (days since 1970): previous close and limits in 1e-8, and the volume
-    so far by what is usual at that time of day, in 1e-4; None where it is not known."""
+    so far by what is usual at that time of day, in 1e-4; None where it is not known. `recent` are such ratios of the
+    newest 1, 2, … minutes of `recent_day`."""
 
     day: int = -(2**31)
     previous_close: int | None = None
@@ -39,6 +40,8 @@ class Facts:
     lower: int | None = None
     upper: int | None = None
     limits_day: int = -(2**31)
+    recent: Sequence[int | None] = ()
+    recent_day: int = -(2**31)
 
 
 UNKNOWN = Facts()
@@ -100,4 +103,7 @@ def measure(condition: Condition, seen: Trades, facts: Facts) -> tuple[int, Meas
         level = facts.upper if condition.direction is Direction.ABOVE else facts.lower
         return None if level is None or facts.limits_day != seen.day else (level, seen.prices)
     ratio = facts.volume_ratio
+    if condition.minutes:
+        is_known = facts.recent_day == seen.day and len(facts.recent) >= condition.minutes
+        ratio = facts.recent[condition.minutes - 1] if is_known else None
     return None if ratio is None else (condition.level, Measured(ratio, ratio, ratio))

@@ -23,16 +23,17 @@ _TEXTS: dict[tuple[Kind, Direction], Promise] = {
     (Kind.STALE, Direction.ABOVE): _("{symbol} has had no trade for {value} s while its market is open"),
     (Kind.TERMINAL, Direction.ABOVE): _("Terminal {symbol} has not been connected for {value} s"),
 }
+_OF_MINUTES: Promise = _("{symbol} has traded {value} times what is usual in {minutes} minutes at this time of day")
 STATUSES: dict[str, Promise] = {"vi": _("volatility interruption (VI)"), "halt": _("trading halt")}
 
 
 def text(condition: Condition, symbol: str, value: int, level: int) -> Promise:
     """Of a symbol, with value and level in the units of the kind."""
     scale = SCALES[condition.kind]
-    template: Any = _TEXTS[condition.kind, condition.direction]
+    template: Any = _OF_MINUTES if condition.minutes else _TEXTS[condition.kind, condition.direction]
     return format_lazy(
         template, symbol=symbol, value=number_text(value, scale),
-        level=number_text(level, scale), status=STATUSES.get(condition.subject, ""),
+        level=number_text(level, scale), status=STATUSES.get(condition.subject, ""), minutes=condition.minutes,
     )  # fmt: skip
 
 

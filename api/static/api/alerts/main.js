@@ -15,7 +15,7 @@ const KINDS = {
   price: { directions: ["above", "below", "crossing"], level: gettext("Price"), band: true },
   change: { directions: ["above", "below"], level: gettext("Change, %"), band: true },
   limit: { directions: ["above", "below"], names: { above: gettext("upper limit"), below: gettext("lower limit") }, band: true },
-  volume: { directions: [], level: gettext("Times the usual volume"), band: true },
+  volume: { directions: [], own: ["minutes"], level: gettext("Times the usual volume"), band: true },
   status: { directions: [], own: ["status"] },
   stale: { directions: [], own: ["seconds"] },
   gap: { directions: [], own: ["seconds"], seconds: gettext("At least so long, s") },
@@ -26,7 +26,7 @@ const KINDS = {
 const FIELDS = () => ({
   name: gettext("Name"), kind: gettext("Kind"), level: KINDS[at("kind").value]?.level, band: gettext("Band"), direction: gettext("When"), symbols: gettext("Symbols"),
   watchlist: gettext("Watch list"), market: gettext("Market"), feed: gettext("Feed"), cooldown_s: gettext("Pause"), quiet_from: gettext("Quiet hours"), owner: gettext("Quota"),
-  client: gettext("Terminal"), code: gettext("Alarm"), seconds: KINDS[at("kind").value]?.seconds ?? gettext("For so long, s"), status: gettext("Status"), queue: gettext("Queue"),
+  client: gettext("Terminal"), code: gettext("Alarm"), seconds: KINDS[at("kind").value]?.seconds ?? gettext("For so long, s"), status: gettext("Status"), queue: gettext("Queue"), minutes: gettext("Of the newest minutes"),
 });
 const ME = document.querySelector("main").dataset.user;
 let targets = [];
@@ -199,11 +199,12 @@ function complaint(error, prefix = "") {
 // --- rules ----------------------------------------------------------------------------------------------------------
 
 function told(rule) {
-  const { direction, level, band, client, code, seconds, status, queue } = rule.parameters;
+  const { direction, level, band, client, code, seconds, status, queue, minutes } = rule.parameters;
   const kind = KINDS[rule.kind];
   const parts = [at("kind").querySelector(`[value="${rule.kind}"]`)?.textContent ?? rule.kind];
   if (direction && rule.kind !== "volume") parts.push(kind?.names?.[direction] ?? DIRECTIONS[direction] ?? direction);
   if (level !== undefined) parts.push(rule.kind === "change" ? `${level}%` : rule.kind === "volume" ? `×${level}` : level);
+  if (minutes) parts.push(interpolate(gettext("in %s min"), [minutes]));
   if (client) parts.push(client);
   for (const [name, value] of [["code", code], ["queue", queue]]) if (value) parts.push(at(name).querySelector(`[value="${CSS.escape(value)}"]`)?.textContent ?? value);
   if (status) parts.push(at("status").querySelector(`[value="${status}"]`)?.textContent ?? status);
@@ -290,7 +291,7 @@ function body() {
   if (kind.directions.length) parameters.direction = at("direction").value;
   if (kind.level) parameters.level = at("level").value.replaceAll(",", "").trim();
   if (kind.band && at("band").value.trim()) parameters.band = at("band").value.replaceAll(",", "").trim();
-  for (const name of kind.own ?? []) parameters[name] = at(name).value.trim();
+  for (const name of kind.own ?? []) if (at(name).value.trim() || name !== "minutes") parameters[name] = at(name).value.trim();
   const scoped = !kind.ofSystem;
   return {
     name: at("name").value.trim(), kind: at("kind").value, parameters, feed: scoped ? at("feed").value.trim() : "",

@@ -1,5 +1,7 @@
 """What is measured: of the trades that came, and beside what."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from analytics.alerts.judging import measures
@@ -58,6 +60,12 @@ def test_each_kind_is_measured_beside_its_own_level():
     assert measures.measure(upper, seen, facts) == (market.price("91000"), seen.prices)
     assert measures.measure(lower, seen, facts) == (market.price("49000"), seen.prices)
     assert measures.measure(volume, seen, facts) == (20_000, Measured(25_000, 25_000, 25_000))
+    burst = read("volume", {"level": "2", "minutes": "3"})
+    assert measures.measure(burst, seen, facts) is None
+    recent = replace(facts, recent=(None, 10_000, 90_000), recent_day=DAY)
+    assert measures.measure(burst, seen, recent) == (20_000, Measured(90_000, 90_000, 90_000))
+    assert measures.measure(read("volume", {"level": "2", "minutes": "1"}), seen, recent) is None
+    assert measures.measure(burst, seen, replace(recent, recent_day=DAY - 1)) is None
 
 
 def test_what_is_not_known_or_of_another_date_is_not_judged():

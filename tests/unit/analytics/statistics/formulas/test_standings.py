@@ -54,3 +54,19 @@ def test_volume_is_compared_with_the_mean_of_so_many_days_up_to_the_same_minute(
     assert profiles.ratio(profile, 7, 70, 2) == 1.0
     assert math.isnan(profiles.ratio(profile, 4, 30, 2))
     assert math.isnan(profiles.ratio(profile, 6, 30, 3))
+
+
+def test_the_newest_minutes_are_compared_with_the_same_minutes_of_the_days_before():
+    minute = 60_000_000
+    times = np.array([0, 1, 2, 9, 0, 2, 9], np.int64) * minute
+    profile = profiles.build(times, np.array([10, 20, 30, 7, 30, 10, 3], np.int64), 2)
+
+    today = np.array([0, 2], np.int64) * minute, np.array([100, 60], np.int64)
+    found = profiles.recent_ratios(profile, *today, 2, 4)
+    assert found.tolist() == [60 * 2 / 40, 60 * 2 / 60, 160 * 2 / 100, 160 * 2 / 100]
+    alone = profiles.recent_ratios(profile, np.array([4 * minute]), np.array([8]), 2, 3)
+    assert np.isnan(alone[:2]).all(), "nothing traded in those minutes"
+    assert alone[2] == 8 * 2 / 40
+    assert np.isnan(profiles.recent_ratios(profile, *today, 3, 2)).all(), "of fewer days than are wanted"
+    nothing = np.zeros(0, np.int64)
+    assert np.isnan(profiles.recent_ratios(profile, nothing, nothing, 2, 1)).all()
