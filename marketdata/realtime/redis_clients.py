@@ -9,8 +9,6 @@ from typing import Any
 import redis
 import redis.asyncio
 from redis.asyncio import sentinel as async_sentinel
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from redis.sentinel import (
     Sentinel,
     SentinelConnectionPool,
@@ -61,15 +59,14 @@ def async_client(url: str, *, single_connection_client: bool = False, **options:
 
 
 def sentinels(url: str) -> list[tuple[str, redis.Redis]]:
-    """Each Sentinel of a URL by its address, with a client of its own that tries once; none of a URL without.
+    """Each Sentinel of a URL by its address, with a client of its own; none of a URL without.
 
     ValueError for a URL that cannot be read.
     """
     if not redis_urls.is_watched(url):
         return []
     place = redis_urls.watched(url)
-    once: Any = {"retry": Retry(NoBackoff(), 0), **place.sentinel_options()}
-    return [(f"{host}:{port}", redis.Redis(host, port, **once)) for host, port in place.sentinels]
+    return [(f"{host}:{port}", redis.Redis(host, port, **place.sentinel_options())) for host, port in place.sentinels]
 
 
 class _Asks:

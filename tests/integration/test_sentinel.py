@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kombu import Connection
 from redis.exceptions import RedisError
 
 from celery_app import broker_settings
@@ -98,6 +102,43 @@ def test_a_reader_in_an_event_loop_is_led_to_the_successor(watched: Sentinels):
         assert writer.wait(1, 10_000) == 1
 
     assert asyncio.run(read()) == [b"first", b"first"]
+
+
+def test_a_sentinel_that_is_silent_is_asked_once_by_everybody_and_then_the_next_one(watched: Sentinels):
+    async def ping(url: str) -> bool:
+        client = redis_clients.async_client(url, socket_timeout=5)
+        try:
+            return bool(await client.ping())
+        finally:
+            await client.aclose()
+
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
+        silent.setblocking(False)
+        url = watched.url.replace("@", f"@127.0.0.1:{silent.getsockname()[1]},", 1)
+
+        with redis_clients.client(url, socket_timeout=5) as client:
+            assert client.ping()
+        assert connections_to(silent) == 1
+
+        assert asyncio.run(ping(url))
+        assert connections_to(silent) == 1
+
+        told = broker_settings(url)
+        with Connection(told["broker_url"], transport_options=told["broker_transport_options"]) as connection:
+            channel: Any = connection.default_channel
+            with channel.conn_or_acquire() as client:
+                assert client.ping()
+        assert connections_to(silent) in {1, 2}  # once for each of kombu's channels
+
+
+def connections_to(server: socket.socket) -> int:
+    """How many came since the last time; nobody was answered."""
+    count = 0
+    with suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            count += 1
+    return count
 
 
 def test_beat_sends_what_is_due_to_the_master_that_the_sentinels_name(watched: Sentinels, tmp_path: Path):
