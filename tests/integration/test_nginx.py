@@ -2,12 +2,14 @@
 
 import asyncio
 import http.client
+import http.server
 import json
 import os
 import re
 import socket
 import ssl
 import subprocess
+import threading
 import urllib.parse
 from pathlib import Path
 
@@ -33,7 +35,7 @@ FILE = ROOT / "docker/nginx/naru.conf"
 class Nginx:
     """nginx with our file, its addresses and certificate replaced; runs in the foreground until it is ended."""
 
-    def __init__(self, folder: Path, web: str, certificate: tuple[Path, Path]) -> None:
+    def __init__(self, folder: Path, web: str, certificate: tuple[Path, Path], second: str = "") -> None:
         self.program, self.environment = packages.need("nginx")
         self.plain, self.port = free_port(), free_port()
         self.folder = folder
@@ -42,7 +44,8 @@ class Nginx:
         for before, after in {
             "listen 80;": f"listen 127.0.0.1:{self.plain};",
             "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
-            "server 127.0.0.1:8000;": f"server {web};",
+            "server 127.0.0.1:8000 ": f"server {web} ",
+            "#server 192.0.2.32:8000 ": f"server {second} " if second else "#server 192.0.2.32:8000 ",
             "/srv/naru/tls/fullchain.pem": str(certificate[0]),
             "/srv/naru/tls/key.pem": str(certificate[1]),
         }.items():
@@ -173,3 +176,56 @@ def test_plain_http_is_led_to_tls_and_large_bodies_are_refused(nginx, trust):
 
     assert (answer.status, answer.headers["Location"]) == (301, "https://127.0.0.1/login/")
     assert ask(nginx, trust, "/login/", method="POST", body=b"x" * (1 << 21))[0] == 413
+
+
+class Backend:
+    """A web server that notes what it was asked, and closes the connection of each POST without an answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                owner.asked.append(self.command)
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def do_POST(self) -> None:
+                owner.asked.append(self.command)
+                self.close_connection = True
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing: what was asked is noted."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
+        self.address = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_a_web_server_that_is_gone_is_left_out_and_nothing_is_done_twice(certificate, trust, tmp_path):
+    first, second = Backend(), Backend()
+    proxy = Nginx(tmp_path / "nginx", first.address, certificate, second.address)
+    assert proxy.tested().returncode == 0
+    process = proxy.start()
+    try:
+        both = [ask(proxy, trust, "/")[0] for _ in range(8)]
+        shared = first.asked.count("GET"), second.asked.count("GET")
+        posted = ask(proxy, trust, "/", method="POST", body=b"once")[0]
+        posts = first.asked.count("POST") + second.asked.count("POST")
+        first.close()
+        alone = [ask(proxy, trust, "/")[0] for _ in range(8)]
+    finally:
+        process.terminate()
+        process.wait(60)
+        second.close()
+
+    assert (both, alone) == ([200] * 8, [200] * 8)
+    assert min(shared) > 0
+    assert (posted, posts) == (502, 1)
