@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Final, cast
 
 from terminals import checkup, command_line, private
@@ -19,6 +20,7 @@ from terminals.finding import in_words, of_error
 from terminals.journal import JournalError
 from terminals.link import OUR_FAILURES, Config, Failed, Identity, Interrupted, Stats, Terminal
 from terminals.lock import Locked
+from terminals.log_file import LogFile
 from terminals.recording import FileRecorder, NoRecorder, PlayedRecording, RecordedModule
 from terminals.segments import SpoolDamaged
 from terminals.signals import StopSignals
@@ -48,9 +50,16 @@ def main(argv: Sequence[str]) -> int:
     except (SourceUnavailable, ValueError, OSError) as error:
         sys.stderr.write(f"{of_error(error)}\n")
         return WRONG_INPUT
-    handler = logging.StreamHandler(sys.stderr)
-    _write_log(handler, given)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if file := getattr(given, "log_file", None):
+        try:
+            handlers.append(LogFile(file, max_bytes=given.log_bytes, kept=given.log_kept))
+        except OSError as error:
+            sys.stderr.write(f"--log-file: {of_error(error)}\n")
+            return WRONG_INPUT
+        _log_crashes()
+    _write_log(handlers, given)
+    logging.basicConfig(level=logging.INFO, handlers=handlers)
     if module is None:
         for one in [index for index, _ in INDICES] if given.indices else names(given.symbols):
             sys.stdout.write(f"{one.code},{one.korean},{one.english}\n")
@@ -58,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
     with contextlib.ExitStack() as stack:
         try:
             config = _config(given, module)
-            _write_log(handler, given, config.identity.secret)
+            _write_log(handlers, given, config.identity.secret)
             if given.command == command_line.CHECK:
                 given.recorder = NoRecorder()
                 return OK if checkup.run(given, module, config, sys.stdout) else FAILED
@@ -70,16 +79,27 @@ def main(argv: Sequence[str]) -> int:
         return _run(config, source)
 
 
-def _write_log(handler: logging.Handler, given: argparse.Namespace, *secrets: str) -> None:
-    """Lines of this handler are in the form that is asked for, and without the key."""
+def _write_log(handlers: Sequence[logging.Handler], given: argparse.Namespace, *secrets: str) -> None:
+    """Lines of these handlers are in the form that is asked for, and without the key."""
     redact = Redaction([*secrets, getattr(given, "key", None) or "", os.environ.get("NARU_KEY", "")])
-    handler.setFormatter(log_lines.PlainFormatter("%(asctime)s %(levelname)s %(message)s", redact=redact))
+    formatter: logging.Formatter = log_lines.PlainFormatter("%(asctime)s %(levelname)s %(message)s", redact=redact)
     if getattr(given, "log_format", "line") == "ecs":
         service = {"service.name": "naru-terminal", "service.node.name": given.client, "process.name": given.command}
-        handler.setFormatter(
-            log_lines.EcsFormatter(service=service, redact=redact, dataset=lambda _logger: "naru.terminal")
-        )
+        formatter = log_lines.EcsFormatter(service=service, redact=redact, dataset=lambda _logger: "naru.terminal")
+    for handler in handlers:
+        handler.setFormatter(formatter)
     logging.getLogger("naru.batches").setLevel(logging.DEBUG if getattr(given, "log_batches", False) else logging.INFO)
+
+
+def _log_crashes() -> None:
+    """What nobody caught is in the log, too: of a task there is nobody who reads stderr."""
+
+    def write(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            log.critical("ended by an error of its own", exc_info=(kind, error, trace))
+
+    sys.excepthook = write
+    threading.excepthook = lambda given: write(given.exc_type, given.exc_value, given.exc_traceback)
 
 
 def _recorder(given: argparse.Namespace) -> FileRecorder | NoRecorder:

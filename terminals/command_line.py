@@ -181,3 +181,13 @@ def _add_link_arguments(parser: argparse.ArgumentParser, module: SourceModule) -
     logged.add_argument(
         "--log-batches", action="store_true", help=_("a line for each step of each batch, with its trace")
     )
+    logged.add_argument(
+        "--log-file", type=Path, metavar="FILE", help=_("write the log to this file, too; it is for its user alone")
+    )
+    logged.add_argument(
+        "--log-bytes", type=between(64 << 10, 1 << 30), default=10 << 20, metavar="BYTES",
+        help=_("largest size of the log file; then it becomes FILE.1 (10485760)"),
+    )  # fmt: skip
+    logged.add_argument(
+        "--log-kept", type=between(1, 100), default=9, metavar="N", help=_("older log files that are kept (9)")
+    )
