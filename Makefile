@@ -54,6 +54,31 @@ else
 	else echo "drill-ha left out: only root may make hosts of their own"; fi
 endif
 
+# Each drill in its short form, as a night has room for all of them.
+define NIGHTLY
+drill KILLS=5
+drill KILLS=3 DB=postgresql
+drill KILLS=3 DB=galera
+drill-feed SOCKETS=20 MESSAGES=5000
+drill-rollover ROWS=100000
+drill-rollover ROWS=50000 DB=galera
+drill-galera DAYS=3 GALERA_ROWS=1000
+drill-backup
+drill-kafka BROKER_AWAY=30
+drill-upgrade
+drill-ha FAILOVERS=5
+endef
+export NIGHTLY
+.PHONY: nightly
+nightly: $(VENV)/dev servers  ## every drill in its short form, one after the other, whatever the one before came to; that of hosts as root alone
+	@printf '%s\n' "$$NIGHTLY" | { failed=0; while read -r words; do \
+	echo "=== make $$words"; \
+	if [ "$${words%% *}" = drill-ha ] && [ "$$(id -u)" != 0 ]; then outcome="left out: only root may make hosts of their own"; \
+	elif $(MAKE) --no-print-directory $$words </dev/null; then outcome=passed; \
+	else outcome="FAILED, status $$?"; failed=1; fi; \
+	told="$${told:-}$$(printf '%-40s %s' "$$words" "$$outcome")\n"; \
+	done; printf "\n=== what the night came to\n$$told"; exit $$failed; }
+
 test-fast: $(VENV)/dev  ## the unit tests: no server, no network; JOBS=2
 	@$(PY) -m pytest -n $(JOBS) --dist worksteal tests/unit $(ARGS)
 
