@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+import yaml
 
 from marketdata.models import Client, Market, Source, Symbol
 from tests import market
@@ -58,6 +59,20 @@ def test_promtool_and_amtool_accept_the_files():
     ):
         status, said = tool(*arguments)
         assert status == 0, said
+
+
+@pytest.mark.once
+def test_promtool_accepts_the_file_for_kubernetes_save_for_how_pods_are_found(tmp_path):
+    told = yaml.safe_load((FOLDER / "kubernetes.yml").read_text(encoding="utf-8"))
+    (job,) = told["scrape_configs"]
+    assert job.pop("kubernetes_sd_configs")  # Debian's programs are built without it
+    job["static_configs"] = [{"targets": ["127.0.0.1:9400"]}]
+    (tmp_path / "rules").symlink_to(FOLDER / "rules")
+    (tmp_path / "kubernetes.yml").write_text(yaml.safe_dump(told), encoding="utf-8")
+
+    status, said = tool("promtool", "check", "config", str(tmp_path / "kubernetes.yml"))
+
+    assert status == 0, said
 
 
 @pytest.mark.once

@@ -1,5 +1,6 @@
 """The manifests of docker/kubernetes: each process is there, closed, and asked whether it lives."""
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from terminals.sources.kis import credentials
 from tests import manifests
 
 FOLDER = Path(__file__).resolve().parents[2] / "docker/kubernetes"
+PROMETHEUS = FOLDER.parent / "prometheus"
 COMPOSE = yaml.safe_load((FOLDER.parent / "compose.yaml").read_text(encoding="utf-8"))
 MANIFESTS = [
     manifest
@@ -154,6 +156,11 @@ def test_what_kustomize_puts_together_is_whole():
             assert {mount["name"] for one in containers for mount in one["volumeMounts"]} <= volumes
             if name.startswith("desk"):
                 assert [one["image"] for one in containers if not one["image"].startswith("registry.")] == []
+    scalers = {
+        name: {one["kind"] for one in some} & {"HorizontalPodAutoscaler", "ScaledObject"} for name, some in made.items()
+    }
+    assert scalers["desk"] == {"HorizontalPodAutoscaler"}
+    assert scalers["desk-keda"] == scalers["base with keda"] == {"ScaledObject"}
     (upkeep,) = (one for one in made["base with kis"] if one["metadata"]["name"] == "worker-upkeep")
     (container,) = upkeep["spec"]["template"]["spec"]["containers"]
     assert {"name": "NARU_KIS_KEYS_FILE", "value": "/run/kis/kis_keys"} in container["env"]
@@ -177,6 +184,57 @@ def test_prometheus_finds_every_process_and_nobody_else_does():
     (rule,) = named("NetworkPolicy")["prometheus-to-processes"]["spec"]["ingress"]
     assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"naru/prometheus": "true"}}}]
     assert rule["ports"] == [{"protocol": "TCP", "port": "metrics"}]
+
+
+def scraped():
+    (job,) = yaml.safe_load((PROMETHEUS / "kubernetes.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    return job, {one.get("target_label"): one for one in job["relabel_configs"]}
+
+
+def test_prometheus_of_the_cluster_gives_the_labels_that_alerts_ask_for():
+    job, labels = scraped()
+    (found,) = job["kubernetes_sd_configs"]
+    rules = "".join(path.read_text(encoding="utf-8") for path in (PROMETHEUS / "rules").glob("*.yml"))
+
+    assert job["job_name"] == "naru"
+    assert set(re.findall(r'job=\\?"(\w+)', rules)) == {"naru"}
+    assert found["namespaces"]["names"] == [named("Namespace")["naru"]["metadata"]["name"]]
+    (key, value) = found["selectors"][0]["label"].split("=")
+    with_port = {pod for pod, one in CONTAINERS if any(port["name"] == "metrics" for port in one.get("ports", ()))}
+    assert {PODS[pod]["metadata"]["labels"][key] for pod in with_port} == {value}
+    assert labels["process"]["source_labels"] == ["__meta_kubernetes_pod_container_name"]
+    kept = [one for one in job["relabel_configs"] if one.get("action") == "keep"]
+    assert ("metrics", ["__meta_kubernetes_pod_container_port_name"]) in [
+        (one["regex"], one["source_labels"]) for one in kept
+    ]
+    role = named("Role")["prometheus"]["rules"]
+    assert role == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
+
+
+def test_the_adapter_serves_the_metric_that_the_scaler_asks_for():
+    (metric,) = named("HorizontalPodAutoscaler")["worker"]["spec"]["metrics"]
+    (rule,) = yaml.safe_load((PROMETHEUS / "adapter.yml").read_text(encoding="utf-8"))["externalRules"]
+    series = re.match(r"\w+", rule["seriesQuery"])
+    (_job, labels) = scraped()
+
+    assert series is not None
+    assert series[0] == metric["external"]["metric"]["name"]
+    assert set(rule["resources"]["overrides"]) == {"namespace"} <= labels.keys()
+    assert rule["metricsQuery"] == "max(<<.Series>>{<<.LabelMatchers>>}) by (queue)"
+
+
+def test_keda_asks_for_the_same_queue_and_goes_as_far():
+    scaler, hpa = named("ScaledObject")["worker"]["spec"], named("HorizontalPodAutoscaler")["worker"]["spec"]
+    (trigger,) = scaler["triggers"]
+    (metric,) = hpa["metrics"]
+
+    assert scaler["scaleTargetRef"]["name"] == hpa["scaleTargetRef"]["name"]
+    assert (scaler["minReplicaCount"], scaler["maxReplicaCount"]) == (hpa["minReplicas"], hpa["maxReplicas"])
+    assert scaler["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == hpa["behavior"]
+    assert trigger["metadata"]["listName"] == metric["external"]["metric"]["selector"]["matchLabels"]["queue"]
+    assert trigger["metadata"]["listLength"] == metric["external"]["target"]["averageValue"]
+    (password,) = named("TriggerAuthentication")[trigger["authenticationRef"]["name"]]["spec"]["secretTargetRef"]
+    assert (password["name"], password["key"]) == ("naru", "redis")
 
 
 def test_secrets_are_those_of_the_services_of_compose():
