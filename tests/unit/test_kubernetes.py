@@ -128,7 +128,7 @@ def test_who_asks_kis_may_reach_where_its_accounts_are():
     [
         ("alerts-to-the-internet", {25, 443, 465, 587}), ("alerts-to-the-house", {25, 443, 465, 587}),
         ("web-to-the-login-provider", {443}), ("web-to-the-login-provider-of-the-house", {443}),
-        ("backups-to-another-place", {443, 9000}), ("errors-and-traces", {443, 4317, 4318}),
+        ("backups-to-another-place", {443, 9000}), ("errors-and-traces", {443, 4318}),
     ],
 )  # fmt: skip
 def test_each_way_out_has_a_rule_of_its_own(rule, ports):
