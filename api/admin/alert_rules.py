@@ -26,7 +26,7 @@ DIRECTIONS: Mapping[str, Promise] = MappingProxyType(
     {Direction.ABOVE: _("at or above"), Direction.BELOW: _("at or below"), Direction.CROSSING: _("crosses")}
 )
 LIMITS: Mapping[str, Promise] = MappingProxyType({Direction.ABOVE: _("upper limit"), Direction.BELOW: _("lower limit")})
-PARAMETERS = ("direction", "level", "band", "client", "code", "status", "queue", "seconds")
+PARAMETERS = ("direction", "level", "band", "minutes", "client", "code", "status", "queue", "seconds")
 SCOPE: Mapping[str, Any] = MappingProxyType({"symbols": [], "watchlist": None, "market": None, "feed": ""})
 """What a rule looks at, and what of it a rule about the system has."""
 _PLAIN = ("owner", "name", "kind", *SCOPE, "cooldown_s", "quiet_from", "quiet_until", "enabled")
@@ -55,6 +55,10 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
     band = forms.CharField(
         label=_("Back by (band)"), required=False, max_length=32, widget=AdminTextInputWidget,
         help_text=_("How far it has to go back before it may fire again; when empty, 0."),
+    )  # fmt: skip
+    minutes = forms.CharField(
+        label=_("Of the newest minutes"), required=False, max_length=2, widget=AdminTextInputWidget,
+        help_text=_("1 to 30; empty: the whole day so far"),
     )  # fmt: skip
     client = _choice(_("Terminal"))
     code = _choice(_("Alarm"))
@@ -109,7 +113,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
         owner = self._owner()
         if owner is not None:
             self.fields["watchlist"].queryset = Watchlist.objects.filter(user_id=owner)  # type: ignore[attr-defined]
-            self.fields["targets"].queryset = AlertTarget.objects.filter(owner_id=owner)  # type: ignore[attr-defined]
+            self.fields["targets"].queryset = AlertTarget.objects.filter(owner_id__in={owner, rule.owner_id})  # type: ignore[attr-defined]
 
     def _owner(self) -> int | None:
         """Whose rule it is, as it was sent."""
@@ -124,6 +128,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
         if self.errors:
             return given
         kind = Kind(given["kind"])
+        given["targets"] = given["targets"].filter(owner=given["owner"])  # those of the owner before stay with him
         given["symbols"] = [code for code in _BETWEEN.split(given["symbols"]) if code]
         if kind in conditions.OF_THE_SYSTEM:  # its form has no such fields
             given |= {**SCOPE, "symbols": []}
@@ -165,16 +170,21 @@ def condition(rule: AlertRule) -> str:
         "direction": directions.get(str(held.get("direction")), "{value}"),
         "level": signs.get(rule.kind, "{value}"),  # type: ignore[call-overload]  # words of the same enumeration
         "band": _("band {value}"),
+        "minutes": _("in {value} min"),
         "status": texts.STATUSES.get(str(held.get("status")), "{value}"),
         "seconds": _("of {value} s or more") if rule.kind == Kind.GAP else _("for {value} s"),
     }
     called = {"code": titles.alarm, "queue": titles.queue}
-    parts = (
-        called[name](str(held[name])) if name in called else str(forms_of.get(name, "{value}")).format(value=held[name])
+    parts = {
+        name: called[name](str(held[name]))
+        if name in called
+        else str(forms_of.get(name, "{value}")).format(value=held[name])
         for name in PARAMETERS
         if name in held
-    )
-    return " ".join(parts)
+    }
+    if "direction" in parts and "level" in parts:
+        parts["direction"] = _("{direction} {level}").format(direction=parts["direction"], level=parts.pop("level"))
+    return " ".join(parts.values())
 
 
 @admin.register(AlertRule)

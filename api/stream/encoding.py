@@ -162,7 +162,7 @@ def alert(form: Form, told: Mapping[str, Any]) -> Piece:
     return message(form, {
         "T": "alert", "S": told["symbol"], "i": told["id"], "rule": told["rule"], "name": told["name"],
         "kind": told["kind"], "x": told["feed"], "value": told["value"], "msg": told["message"],
-        "texts": told["texts"], "quiet": told["quiet"],
+        "texts": told["texts"], "quiet": told["quiet"], "owner": told["owner"],
         **{
             name: _moment(told[of]) if form.packed else jsontext.time(told[of])
             for name, of in (("t", "event_us"), ("fired", "fired_us"))

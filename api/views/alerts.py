@@ -242,7 +242,7 @@ def _chosen(request: Request, query: dict[str, Any]) -> Rows:
     """The alerts that a question is about, of those that whoever asks may see."""
     rows = _visible(request, Alert.objects.all())
     if not access.may_read(request.user, access.ALL_FEEDS):
-        names = Alert.objects.order_by().values_list("feed", flat=True).distinct()
+        names = rows.order_by().values_list("feed", flat=True).distinct()
         rows = rows.filter(feed__in=[name for name in names if not name or access.may_read(request.user, name)])
     columns = {"symbols": "symbol__in", "kind": "kind", "rule": "rule_id", "open": "cleared_at__isnull"}
     rows = rows.filter(**{column: query[name] for name, column in columns.items() if name in query})

@@ -45,7 +45,8 @@ export class Terminal {
 
   // Whether the address names another terminal than the one that is shown.
   turn(resolution) {
-    const name = asked(), changed = name !== this.#name;
+    const other = !["", "#terminals-title"].includes(location.hash); // a link to another part of the page closes nothing
+    const name = asked() ?? (other ? this.#name : null), changed = name !== this.#name;
     if (changed) {
       this.#name = name;
       this.#past = name === null ? null : new Past(name);
@@ -73,7 +74,8 @@ export class Terminal {
       figure.draw({ times: past.times, columns: [values], stepMs: past.stepMs, first: last - past.spanMs, last, time: at });
       figure.say(figure.text(values.at(-1)));
     }
-    show("terminal-note").textContent = why ?? (rows.length ? "" : gettext("It sent nothing of late."));
+    const note = why ?? (rows.length ? "" : gettext("It sent nothing of late."));
+    if (show("terminal-note").textContent !== note) show("terminal-note").textContent = note; // else it is read aloud again
     fill(show("terminal-ticks"), rows.map((row, place) => ({
       key: String(place), cells: [
         time(new Date(row.received)), row.time ? time(new Date(row.time)) : "–", row.feed, row.symbol ?? "–", row.kind ?? "–",

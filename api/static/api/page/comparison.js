@@ -107,6 +107,8 @@ export class Comparison {
     const last = one.bars.at(-1) ?? { t: "", c: 0 };
     const { frame } = this.#question;
     if (one.busy && !last.t) return; // it comes with the first reading
+    if (bar.td < (one.day ?? "")) return void this.#read(one, true); // the server adjusts candles of before an ex-date
+    one.day = bar.td;
     if (frame === "1Min") {
       const where = place(one.bars, bar.t);
       const known = one.bars[where]?.t === bar.t;

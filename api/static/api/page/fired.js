@@ -18,7 +18,8 @@ export class Fired {
   }
 
   // As the stream tells one, perhaps not for the first time.
-  take({ i, S, x, fired, name, texts, msg, quiet }) {
+  take({ i, S, x, fired, name, texts, msg, quiet, owner }) {
+    if (String(owner) !== this.#place.dataset.person) return; // who operates is told everybody's
     this.#put({ id: i, symbol: S, feed: x, at: fired, name, text: texts[LOCALE.slice(0, 2)] ?? msg, quiet });
   }
 
@@ -29,7 +30,7 @@ export class Fired {
     const before = this.#newest;
     this.#newest = Math.max(before, 0, ...alerts.map((one) => one.id));
     if (before < 0) return;
-    for (const one of alerts.filter(({ id }) => id > before).reverse())
+    for (const one of alerts.filter(({ id, owner }) => id > before && owner === this.#place.dataset.owner).reverse())
       this.#put({ id: one.id, symbol: one.symbol, feed: one.feed, at: one.fired_at, name: one.name, text: one.texts[LOCALE.slice(0, 2)] ?? one.message, quiet: one.quiet });
   }
 
@@ -94,7 +95,8 @@ export class Fired {
     if (!this.#place.querySelector("p[data-alert]")) this.#more = 0;
     if (!this.#more) return void link?.remove();
     const others = link ?? Object.assign(document.createElement("a"), { className: "others", href: "/alerts" });
-    others.textContent = interpolate(gettext("%s more: all alerts"), [this.#more]);
-    this.#place.append(others);
+    const text = interpolate(gettext("%s more: all alerts"), [this.#more]);
+    if (others.textContent !== text) others.textContent = text; // what is put anew is read aloud again
+    if (this.#place.lastElementChild !== others) this.#place.append(others);
   }
 }

@@ -45,13 +45,14 @@ export class History {
     return found;
   }
 
-  // What has to take the place of the last candles of `bars`.
-  async renewed(bars) {
+  // What has to take the place of the last candles of `bars`, from that of a time `since` on if it is older.
+  async renewed(bars, since = "") {
     if (!bars.length) {
       this.#token = undefined;
       return this.older();
     }
-    const start = bars[Math.max(0, bars.length - AGAIN)].t;
+    const old = since ? place(bars, since) - (bars[place(bars, since)]?.t === since ? 0 : 1) : bars.length;
+    const start = bars[Math.max(0, Math.min(bars.length - AGAIN, old))].t;
     const found = [];
     let token;
     do {

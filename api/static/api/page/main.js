@@ -32,7 +32,7 @@ const RENEW_MS = 2000, AGAIN_MS = 3000, MARKS_MS = 60_000, MARKS_BACK = 120;
 
 let seen = { ...address.read(), feed: "" }; // the feed once it is known that there is such a one
 let catalogue = null, shown = []; // the indicators there are, and those on the chart
-let stream = null, history = null, early = [], loading = 0, renewing = 0, reading = false, split = "";
+let stream = null, history = null, early = [], loading = 0, renewing = 0, reading = false, split = "", newest = "", corrected = "";
 const price = painter(tell);
 const chart = new Chart(show("chart"), show("legend"), { reload: () => load(false), renew, older });
 const studies = new Studies(chart, show("chart"), { edit: (one) => picker.show(one), remove: (one) => choose(shown.filter((other) => other !== one)), resized });
@@ -172,7 +172,7 @@ async function load(anew) {
     history = new History(code, feed, frame);
     studies.ask(seen);
     comparison.ask(seen);
-    [reading, split] = [false, ""];
+    [reading, split, newest, corrected] = [false, "", "", ""];
     chart.clear(frame);
     act();
     drawings.follow(code);
@@ -182,16 +182,20 @@ async function load(anew) {
     price();
   } else comparison.renew();
   want();
+  const since = corrected;
+  corrected = "";
   try {
     const kept = anew ? [] : chart.bars;
-    const [fresh, book] = await Promise.all([history.renewed(kept), rest.book(code, feed), tape.renew()]);
+    const [fresh, book] = await Promise.all([history.renewed(kept, since), rest.book(code, feed), tape.renew()]);
     const begin = fresh.at(-1)?.t;
     const minutes = frame === "1Min" || !begin || !/Min|Hour/.test(frame) ? [] : await rest.bars(code, { feed, timeframe: "1Min", start: begin, limit: 2000 });
     if (turn !== loading) return;
     chart.renew(fresh, minutes);
     ladder.set(book);
   } catch {
-    if (turn === loading) setTimeout(() => turn === loading && load(anew), AGAIN_MS);
+    if (turn !== loading) return;
+    correct(since);
+    setTimeout(() => turn === loading && load(anew), AGAIN_MS);
     return;
   }
   const waiting = early;
@@ -231,7 +235,19 @@ async function act() {
   const found = await actions(seen.code).catch(() => []);
   if (of !== history) return;
   chart.mark(found);
-  split = found.reduce((latest, { day }) => (day > latest ? day : latest), "");
+  split = found.reduce((latest, { day, adjusts }) => (adjusts && day > latest ? day : latest), "");
+}
+
+// From which time on candles are to be read again.
+const correct = (t) => (corrected = t && (!corrected || t < corrected) ? t : corrected);
+
+// A new trading date: if candles before it are adjusted from now on, all are read again.
+async function dated(day) {
+  const [first, of] = [!newest, history];
+  newest = day;
+  if (first) return;
+  await act();
+  if (of === history && split === day) load(true);
 }
 
 // The newest days are asked for again, at most every other second while they trade.
@@ -239,6 +255,7 @@ function renew() {
   if (renewing) return;
   renewing = setTimeout(async () => {
     renewing = 0;
+    if (corrected) return void load(false);
     const [of, turn, { code, feed, frame }] = [history, loading, seen];
     const bars = await rest.bars(code, { feed, timeframe: frame, limit: 2, sort: "desc" }).catch(() => []);
     if (turn === loading && of === history) chart.newest(bars.reverse());
@@ -260,7 +277,11 @@ function take(message) {
   } else if (!mine) return;
   else if (early) early.push(message);
   else if (message.T === "b" || message.T === "u") {
-    if (message.td < split) return renew();
+    if (message.td > newest) dated(message.td);
+    if (message.td < split) {
+      correct(message.t);
+      return renew();
+    }
     chart.minute(message);
     price();
   } else if (message.T === "t") tape.add(message);

@@ -5,10 +5,10 @@ import { inWords } from "./reasons.js";
 import * as rest from "./rest.js";
 
 const AT_ONCE = 1000, DAY_MS = 86_400_000;
-// What they are called, and whether their rates say something to a reader.
+// What they are called, whether their rates say something to a reader, and whether candles before them are adjusted.
 const ACTIONS = {
-  forward_splits: [gettext("split"), true], reverse_splits: [gettext("reverse split"), true], stock_dividends: [gettext("stock dividend"), true],
-  rights_distributions: [gettext("ex-rights"), false], spin_offs: [gettext("spin-off"), false], cash_dividends: [gettext("ex-dividend"), false],
+  forward_splits: [gettext("split"), true, true], reverse_splits: [gettext("reverse split"), true, true], stock_dividends: [gettext("stock dividend"), true, true],
+  rights_distributions: [gettext("ex-rights"), false, true], spin_offs: [gettext("spin-off"), false, false], cash_dividends: [gettext("ex-dividend"), false, false],
 };
 
 // Every mark from `start` on, up to `end` where one is given: {key, t, kind, label, text}.
@@ -46,11 +46,11 @@ export async function actions(code) {
   return lists.flatMap(([kind, all]) => all.map((one) => action(ACTIONS[kind], one))).filter(({ t }) => Date.parse(t) <= Date.now());
 }
 
-function action([label, rates], { id, ex_date, old_rate, new_rate }) {
+function action([label, rates, adjusts], { id, ex_date, old_rate, new_rate }) {
   const begin = Date.parse(`${ex_date}T00:00:00+09:00`);
   const [t, until] = [begin, begin + DAY_MS].map((ms) => whole(new Date(ms).toISOString()));
   const text = [ex_date, label, rates && `${Number(old_rate)} → ${Number(new_rate)}`].filter(Boolean).join(" ");
-  return { key: `action ${id}`, t, until, day: ex_date, kind: "action", label, text };
+  return { key: `action ${id}`, t, until, day: ex_date, adjusts, kind: "action", label, text };
 }
 
 const whole = (t) => `${t.slice(0, 19)}Z`; // as candles write their times, so that texts compare as times do
