@@ -76,7 +76,7 @@ def answer_prometheus(**_: object) -> None:
     if settings.METRICS_PORT:
         from marketdata.monitoring.deployment import Deployment  # what it looks at is loaded by nobody else in beat
 
-        listener.start(Deployment([queue.name for queue in current_app.conf.task_queues]))
+        listener.start(looks=Deployment([queue.name for queue in current_app.conf.task_queues]))
 
 
 @beat_init.connect

@@ -14,7 +14,7 @@ from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy
 
-from marketdata import alarms, backups, doctor, metrics
+from marketdata import alarms, backups, disks, doctor, metrics
 from marketdata.archive import exports
 from marketdata.backups import offsite
 from marketdata.limits import quotas, reached
@@ -94,7 +94,7 @@ def refresh_caches(**_: object) -> None:
 @shared_task
 def note_pipeline(**_: object) -> None:
     """A point of the pipeline's history."""
-    measurements.note([queue.name for queue in current_app.conf.task_queues], min(disk.free for disk in doctor.room()))
+    measurements.note([queue.name for queue in current_app.conf.task_queues], min(disk.free for disk in disks.room()))
 
 
 @shared_task

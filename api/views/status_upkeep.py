@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 from api.auth import access
 from api.rest import jsontext, response_schemas
 from api.rest.queries import NoQuery
-from marketdata import alarms, doctor
+from marketdata import alarms, disks
 from marketdata.backups import copies
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import retention, rollover
@@ -51,7 +51,7 @@ def read(now: datetime.datetime) -> dict[str, Any]:
         ),
         "disks": [
             {"name": alarms.english(disk.name), "free": disk.free, "total": disk.total, "short": disk.is_short}
-            for disk in doctor.room()
+            for disk in disks.room()
         ],
         "retention": [{"table": table, "days": kept.days} for table, kept in sorted(retention.rules().items())],
         "rejects": _rejects(now - RECENT),

@@ -6,7 +6,6 @@ Asked by `manage.py doctor`, before the ingest server acknowledges anything, and
 
 from __future__ import annotations
 
-from marketdata.doctor.disks import room
 from marketdata.doctor.encryption import is_loopback
 from marketdata.doctor.examination import UnsafeDatabase, examine, recheck, refuse_unsafe
 from marketdata.doctor.findings import Finding, Level, status, table
@@ -19,7 +18,6 @@ __all__ = [
     "is_loopback",
     "recheck",
     "refuse_unsafe",
-    "room",
     "status",
     "table",
 ]

@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
-from django.db import connection
-from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from marketdata.archive import manifests
+from marketdata.disks import GIB, LEAST_FREE, room
 from marketdata.doctor.findings import Finding, Level
 from marketdata.models import RolloverRun
-
-GIB = 1 << 30
-LEAST_FREE = 0.05  # of a disk
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """Room, in bytes, where this machine writes `name`."""
-
-    name: str | Promise
-    free: int
-    total: int
-
-    @property
-    def is_short(self) -> bool:
-        return self.free < GIB or self.free < LEAST_FREE * self.total
-
-
-def room() -> Iterator[Disk]:
-    """The disks this machine writes to. A database on another machine is looked after there."""
-    places: dict[str | Promise, Any] = {"VAR_DIR": settings.VAR_DIR, "BACKUP_DIR": settings.BACKUP_DIR}
-    if connection.vendor == "sqlite":
-        places[_("database file")] = Path(str(connection.settings_dict["NAME"])).parent
-    if settings.ARCHIVE:
-        places["ARCHIVE_DIR"] = settings.ARCHIVE_DIR
-    for name, place in places.items():
-        folder = Path(place)
-        while not folder.exists():
-            folder = folder.parent
-        usage = shutil.disk_usage(folder)
-        yield Disk(name, usage.free, usage.total)
 
 
 def disks() -> Iterator[Finding]:

@@ -104,7 +104,7 @@ BACKUP_COPY_AT = Figure(
 BACKUP_COPIES_WAITING = Figure(
     "naru_backup_copies_waiting", "Verified backups that are here and not in the other place"
 )
-DISK_FREE = Figure("naru_disk_free_bytes", "Room where this machine writes", ("place",))
-DISK_SIZE = Figure("naru_disk_size_bytes", "Size of the disk where this machine writes", ("place",))
+DISK_FREE = Figure("naru_disk_free_bytes", "Room where this program's host writes", ("place",))
+DISK_SIZE = Figure("naru_disk_size_bytes", "Size of the disk where this program's host writes", ("place",))
 LOOK_SECONDS = Figure("naru_look_seconds", "How long the last look at a part of the deployment took", ("part",))
 LOOK_FAILED = Figure("naru_look_failed", "1 when a part of the deployment could not be looked at", ("part",))

@@ -19,7 +19,8 @@ from django.conf import settings
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
 
 from marketdata import metrics  # noqa: F401 - so that every metric there is is told
-from marketdata.monitoring import sample_files
+from marketdata.monitoring import disk_room, sample_files
+from marketdata.monitoring.looks import Looks
 from marketdata.monitoring.process_tree import ProcessTree
 
 log = logging.getLogger(__name__)
@@ -136,13 +137,19 @@ def _handler(registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
 _running: Listener | None = None
 
 
-def start(*collectors: Collector) -> Listener | None:
-    """Answer on METRICS_HOST:METRICS_PORT with these beside what is counted; None where no port is set. Once in a
-    program: a worker that was forked finds its starter's answering."""
+def start(*collectors: Collector, looks: Looks | None = None) -> Listener | None:
+    """Answer on METRICS_HOST:METRICS_PORT with these beside what is counted and what is looked at, which is the host's
+    disks unless something else is said; None where no port is set. Once in a program: a worker that was forked finds
+    its starter's answering."""
     global _running
     if settings.METRICS_PORT and _running is None:
         folder = Path(settings.METRICS_FOLDER) if settings.METRICS_FOLDER else None
-        every: list[Collector] = [Counted(folder), ProcessTree(), *collectors]
+        every: list[Collector] = [
+            Counted(folder),
+            ProcessTree(),
+            looks or Looks({"disks": disk_room.look}),
+            *collectors,
+        ]
         _running = Listener(settings.METRICS_HOST, settings.METRICS_PORT, every)
         _running.start()
     return _running

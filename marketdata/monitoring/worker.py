@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from celery import bootsteps
 
-from marketdata.monitoring import listener
+from marketdata.monitoring import disk_room, listener
+from marketdata.monitoring.looks import Looks
+
+BACKUPS = "backups"
+"""The queue of the worker that makes backups and archive."""
 
 
 class Metrics(bootsteps.StartStopStep):
@@ -16,4 +21,5 @@ class Metrics(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """With the worker."""
-        listener.start()
+        backups = BACKUPS in worker.app.amqp.queues.consume_from
+        listener.start(looks=Looks({"disks": partial(disk_room.look, backups=backups)}))

@@ -31,6 +31,7 @@ PROGRAMS = {
     "ingest": ["manage.py", "runingest"],
     "worker": ["manage.py", "runworkers", "-c", "2", "-n", "told@%h", "-Q", "raw_market_data"],
     "slow": ["-m", "celery", "-A", "celery_app", "worker", "-n", "slow@%h", "-c", "1", "-Q", "chart-data", *QUIET],
+    "backups": ["-m", "celery", "-A", "celery_app", "worker", "-n", "kept@%h", "-c", "1", "-Q", "backups", *QUIET],
     "beat": ["-m", "celery", "-A", "celery_app", "beat", "--pidfile="],
     "web": ["manage.py", "runweb", "--port"],
 }
@@ -59,7 +60,7 @@ def samples(families):
 def test_each_program_answers_on_its_own_port_for_all_of_its_processes(tmp_path, redis_server, name):
     port = free_port()
     command = [*PROGRAMS[name], *([str(free_port())] if name == "web" else [])]
-    children = {"worker": 2, "slow": 1}.get(name, 0)
+    children = {"worker": 2, "slow": 1, "backups": 1}.get(name, 0)
     with Road(tmp_path / "road", redis_server.url) as road:
         road.start(name, command, METRICS_PORT=str(port))
 
@@ -70,6 +71,8 @@ def test_each_program_answers_on_its_own_port_for_all_of_its_processes(tmp_path,
         assert told["process_resident_memory_bytes",] > 10 << 20
         assert 0 < told["process_open_fds",] < told["process_max_fds",]
         assert (("naru_queue_length", ("queue", "maintenance")) in told) == (name == "beat")
+        places = {labels[0][1] for (figure, *labels) in told if figure == "naru_disk_free_bytes"}
+        assert places == {"VAR_DIR", "database file", *(("BACKUP_DIR",) if name == "backups" else ())}
         assert [path.name for path in (tmp_path / "road/metrics").iterdir()] == [str(port)]
 
 
@@ -249,7 +252,7 @@ def test_a_part_that_cannot_be_looked_at_holds_up_no_other(redis, redis_server, 
 def test_a_server_that_is_frozen_is_told_as_away_while_it_is_and_all_others_as_they_are(
     redis, redis_server, settings, monkeypatch
 ):
-    monkeypatch.setattr("marketdata.monitoring.deployment.KEEP_S", 0.0)
+    monkeypatch.setattr("marketdata.monitoring.looks.KEEP_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as frozen:  # takes connections and says nothing
         settings.REDIS_URL = f"redis://127.0.0.1:{frozen.getsockname()[1]}/0"
         settings.BROKER_URL = redis_server.url

@@ -18,7 +18,7 @@ const SLOW_MS = 1000, DEEP = 100, CLOCK_MS = 1000;
 const GIB = 2 ** 30;
 const MOST_QUEUES = 8, MOST_REASONS = 5; // lines of a chart
 const DISKS = {
-  VAR_DIR: gettext("working files"), BACKUP_DIR: gettext("backups"), ARCHIVE_DIR: gettext("archive of past days"), "database file": gettext("database"),
+  VAR_DIR: gettext("working files"), LOG_DIR: gettext("log files"), BACKUP_DIR: gettext("backups"), ARCHIVE_DIR: gettext("archive of past days"), "database file": gettext("database"),
 };
 const BACKUPS = {
   running: gettext("being made"), stored: gettext("not yet restored"), verified: gettext("restored and compared"), failed: gettext("failed"), expired: gettext("expired"),
