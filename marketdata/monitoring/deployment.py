@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from marketdata.models import BackupRun, Client
 from marketdata.monitoring import disk_room, figures
 from marketdata.monitoring.expectations import MOST_CLIENTS, Expectations
 from marketdata.monitoring.looks import WAIT_S, Look, Looks
-from marketdata.realtime import broker, feed, live_state, redis_health
+from marketdata.realtime import broker, feed, live_state, redis_clients, redis_health, redis_urls
 from marketdata.storage import storage
 from marketdata.storage.base import PERIODS
 
@@ -29,9 +30,17 @@ class Deployment(Looks):
     """`queues` are the names of the broker's."""
 
     def __init__(self, queues: Sequence[str], *, wait_s: float = WAIT_S) -> None:
-        servers = {watch.subject.replace(" ", "_"): watch.client for watch in redis_health.watches()}
+        servers = {subject.replace(" ", "_"): url for subject, url in redis_health.urls().items()}
         looks: dict[str, Look] = {
-            **{f"redis_{name}": partial(_look_at_redis, name, client) for name, client in servers.items()},
+            **{
+                f"redis_{name}": partial(_look_at_redis, name, redis_health.client(url))
+                for name, url in servers.items()
+            },
+            **{
+                f"sentinels_{name}": partial(_look_at_sentinels, name, url)
+                for name, url in servers.items()
+                if redis_urls.is_watched(url)
+            },
             "queues": partial(_look_at_queues, queues),
             "feeds": partial(_look_at_feeds, Expectations()),
             "database": _look_at_database,
@@ -64,8 +73,28 @@ def _look_at_redis(name: str, client: redis.Redis) -> Iterator[Metric]:
         (figures.REDIS_LIMIT, state.get("maxmemory", 0)),
         (figures.REDIS_CLIENTS, state["connected_clients"]),
         (figures.REDIS_EVICTED, state["evicted_keys"]),
+        (figures.REDIS_REPLICAS, state["connected_slaves"]),
     ):
         yield figure.family({(name,): value})
+    lags = [state[f"slave{at}"]["lag"] for at in range(state["connected_slaves"]) if f"slave{at}" in state]
+    if lags:
+        yield figures.REDIS_REPLICA_LAG.family({(name,): float(max(lags))})
+
+
+def _look_at_sentinels(name: str, url: str) -> Iterator[Metric]:
+    sentinels, master = redis_clients.sentinels(url)
+    yield figures.REDIS_SENTINELS_NAMED.family({(name,): len(sentinels)})
+    with ThreadPoolExecutor(len(sentinels)) as together:  # each may take its second
+        answers = list(together.map(partial(_knows, master=master), sentinels))
+    yield figures.REDIS_SENTINELS.family({(name,): float(sum(answers))})
+
+
+def _knows(sentinel: redis.Redis, master: str) -> bool:
+    try:
+        with sentinel:
+            return master in sentinel.sentinel_masters()
+    except redis.RedisError:
+        return False
 
 
 def _look_at_feeds(expectations: Expectations) -> Iterator[Metric]:
@@ -95,6 +124,7 @@ def _look_at_database() -> Iterator[Metric]:
         (figures.GALERA_PRIMARY, state.galera_primary),
         (figures.GALERA_NODES, state.galera_nodes),
         (figures.GALERA_QUEUE, state.galera_queue),
+        (figures.GALERA_PAUSED, state.galera_paused_s),
     ):
         if value is not None:
             yield figure.of(float(value))

@@ -63,6 +63,14 @@ REDIS_USED = Figure("naru_redis_used_memory_bytes", "Memory that Redis uses", ("
 REDIS_LIMIT = Figure("naru_redis_memory_limit_bytes", "Memory that Redis may use (maxmemory)", ("redis",))
 REDIS_CLIENTS = Figure("naru_redis_clients", "Connections of clients to Redis", ("redis",))
 REDIS_EVICTED = Figure("naru_redis_evicted_keys_total", "Keys that Redis let go for room", ("redis",))
+REDIS_REPLICAS = Figure("naru_redis_replicas", "Replicas that follow Redis", ("redis",))
+REDIS_REPLICA_LAG = Figure(
+    "naru_redis_replica_lag_seconds",
+    "How long ago the replica that was heard last of all said how far it is",
+    ("redis",),
+)
+REDIS_SENTINELS = Figure("naru_redis_sentinels", "Sentinels that answer and know the master of Redis", ("redis",))
+REDIS_SENTINELS_NAMED = Figure("naru_redis_sentinels_named", "Sentinels that the URL of Redis names", ("redis",))
 DATABASE_UP = Figure("naru_database_up", "1 when the database answers")
 DATABASE_ANSWER = Figure("naru_database_answer_seconds", "How long the database took to tell its time")
 DATABASE_CONNECTIONS = Figure("naru_database_connections", "Connections to the database's server")
@@ -75,6 +83,9 @@ GALERA_READY = Figure("naru_galera_ready", "1 when this node of a cluster takes 
 GALERA_PRIMARY = Figure("naru_galera_primary", "1 when this node is in the part of the cluster that may write")
 GALERA_NODES = Figure("naru_galera_nodes", "Nodes of the cluster that this one sees")
 GALERA_QUEUE = Figure("naru_galera_receive_queue_length", "Changes of other nodes that wait to be applied here")
+GALERA_PAUSED = Figure(
+    "naru_galera_flow_control_paused_seconds_total", "How long this node's writes waited for a node that is behind"
+)
 PARTITION_HEADROOM = Figure(
     "naru_partition_headroom_seconds", "How far from now the room for ticks and candles reaches", ("table",)
 )

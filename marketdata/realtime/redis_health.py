@@ -81,12 +81,19 @@ class Watch:
         self._is_known = True
 
 
-def watches() -> list[Watch]:
-    """One for each Redis that is used: that of the live state, and the broker's when it is another."""
+def urls() -> dict[str, str]:
+    """Each Redis that is used, by what for: that of the live state, and the broker's when it is another."""
     places = {settings.REDIS_URL: "live state"}
     if redis_urls.is_redis(settings.BROKER_URL):
         places.setdefault(settings.BROKER_URL, "broker")
-    return [
-        Watch(subject, redis_clients.client(url, socket_timeout=5, socket_connect_timeout=3))
-        for url, subject in places.items()
-    ]
+    return {subject: url for url, subject in places.items()}
+
+
+def client(url: str) -> redis.Redis:
+    """A client that waits no longer than a look may."""
+    return redis_clients.client(url, socket_timeout=5, socket_connect_timeout=3)
+
+
+def watches() -> list[Watch]:
+    """One for each Redis that is used."""
+    return [Watch(subject, client(url)) for subject, url in urls().items()]

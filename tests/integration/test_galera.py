@@ -29,7 +29,7 @@ from marketdata.storage import StorageError, storage
 from marketdata.storage.backups import BackupError, Programs
 from marketdata.storage.base import HISTORY, TEMP
 from marketdata.storage.mariadb import partitions
-from tests import database, upkeep
+from tests import boards, database, upkeep
 from tests.backup import HOUR, NOW, verified
 from tests.backup import folders as backup_programs
 from tests.servers import ServerMissing, packages
@@ -370,3 +370,13 @@ def test_the_drills_see_a_row_that_one_node_has_alone(empty: Cluster):
         assert (before, empty.differences()) == ([], [f"{DATABASE}.django_content_type"])
     finally:
         empty.nodes[1].sql(f"{alone} DELETE FROM django_content_type WHERE app_label = 'nobody';")
+
+
+def test_what_the_boards_ask_of_a_cluster_has_an_answer(empty: Cluster, redis, tmp_path):
+    with boards.deployment(tmp_path / "prometheus") as prometheus:
+        boards.all_answered(prometheus, boards.GALERA)
+
+        (nodes,) = prometheus.query("min(naru_galera_nodes)")
+        assert nodes["value"][1] == "3"
+        (paused,) = prometheus.query("naru_galera_flow_control_paused_seconds_total")
+        assert float(paused["value"][1]) >= 0

@@ -1,6 +1,5 @@
 """Rules and boards, with the programs that read them: promtool, amtool, and a Prometheus that asks what runs."""
 
-import json
 import subprocess
 import urllib.error
 import urllib.request
@@ -9,7 +8,7 @@ import pytest
 import yaml
 
 from marketdata.models import Client, Market, Source, Symbol
-from tests import market
+from tests import boards, market
 from tests.road import Road
 from tests.servers import free_port, packages
 from tests.servers.prometheus import FOLDER, Prometheus
@@ -17,14 +16,13 @@ from tests.servers.tansu import Tansu
 from tests.waiting import until
 
 TESTS = sorted((FOLDER / "rules/tests").glob("*.yml"))
-BOARDS = sorted((FOLDER.parent / "grafana/boards").glob("*.json"))
 CELERY = ["-m", "celery", "-A", "celery_app"]
 QUIET = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
 ABSENT = {
-    # what only a cluster has, and what a file as database has not
-    "mariadb": ("naru_galera_",),
-    "postgresql": ("naru_galera_",),
-    "sqlite": ("naru_galera_", "naru_database_replicas", "naru_database_connection", "naru_partition_headroom"),
+    # what a file as database has not
+    "mariadb": (),
+    "postgresql": (),
+    "sqlite": ("naru_database_replicas", "naru_database_connection", "naru_partition_headroom"),
 }
 
 EXPECTED = (
@@ -132,20 +130,14 @@ def test_every_question_of_every_board_has_an_answer(tmp_path, redis_server, ven
                 pass
 
         until(lambda: _answers(web), seconds=120, what="web server")
-        questions = {
-            (board.stem, panel["title"], target["expr"])
-            for board in BOARDS
-            for panel in json.loads(board.read_text(encoding="utf-8"))["panels"]
-            for target in panel["targets"]
-            if not any(name in target["expr"] for name in ABSENT[vendor])
-        }
+        # What several servers of a kind have is asked in test_galera.py, test_standby.py and test_sentinel.py.
+        questions = {one for one in boards.questions() if not one.names((*boards.CLUSTERED, *ABSENT[vendor]))}
         left = set(questions)
 
         def all_answered():
             keeps_on()
             for question in sorted(left):
-                expression = question[2].replace("$__rate_interval", "1m").replace("$client", client.name)
-                if prometheus.query(expression):
+                if boards.answer(prometheus, question, client.name):
                     left.discard(question)
             return not left
 
@@ -154,6 +146,9 @@ def test_every_question_of_every_board_has_an_answer(tmp_path, redis_server, ven
         except TimeoutError:
             pytest.fail(f"{len(questions)} questions, without an answer: {sorted(left)}")
         assert len(questions) > 60
+        assert boards.choices() == {("client", "naru_terminal_connected", "client")}
+        for _name, figure, label in boards.choices():
+            assert client.name in prometheus.label_values(figure, label)
         # On a busy machine one answer or another comes too late.
         until(lambda: {one["value"][1] for one in prometheus.query("up")} == {"1"}, seconds=120, what="all answer")
         for firing in prometheus.query('ALERTS{alertstate="firing"}'):

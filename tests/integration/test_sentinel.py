@@ -21,6 +21,7 @@ from marketdata.models import Alarm, Market, Symbol
 from marketdata.realtime import broker, feed, live_state, redis_clients
 from marketdata.storage import storage
 from terminals import wire
+from tests import boards
 from tests.market import NINE_US
 from tests.road import Road
 from tests.servers.sentinel import PASSWORD, Sentinels
@@ -81,6 +82,26 @@ def test_terminals_workers_and_readers_go_on_with_the_successor(watched: Sentine
         logs = road.tail("ingest") + road.tail("worker")
         assert PASSWORD not in logs
         assert "only%2Ffor" not in logs
+
+
+def test_a_replica_or_a_sentinel_that_is_gone_is_seen(watched: Sentinels, tmp_path: Path, settings):
+    settings.REDIS_URL = settings.BROKER_URL = watched.url
+
+    with boards.deployment(tmp_path / "prometheus") as prometheus:
+
+        def told(figure: str) -> str:
+            return "".join(one["value"][1] for one in prometheus.query(figure))
+
+        boards.all_answered(prometheus, boards.SENTINELS)
+        assert (told("naru_redis_replicas"), told("naru_redis_sentinels_named")) == ("1", "3")
+        until(lambda: told("naru_redis_sentinels") == "3", seconds=100, every=1, what="all of them answer")
+
+        watched.sentinels[0].kill()
+        watched.servers[1].kill()
+
+        until(lambda: told("naru_redis_sentinels") == "2", seconds=100, every=1, what="a Sentinel that is gone")
+        until(lambda: told("naru_redis_replicas") == "0", seconds=100, every=1, what="a replica that is gone")
+        assert told("naru_redis_up") == "1"
 
 
 def test_a_reader_in_an_event_loop_is_led_to_the_successor(watched: Sentinels):

@@ -15,6 +15,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from marketdata.models import DeadLetter, Market, Symbol
 from marketdata.storage import storage
 from terminals import wire
+from tests import boards
 from tests.market import NINE_US
 from tests.road import Road
 from tests.servers.postgresql import DATABASE, PASSWORD, USER, PostgreSQL, Standby
@@ -88,3 +89,19 @@ def test_all_goes_on_with_the_server_that_was_promoted(pair, redis, redis_server
     with connection.cursor() as cursor:
         cursor.execute("SELECT inet_server_port(), pg_is_in_recovery()")
         assert cursor.fetchone() == (standby.port, False)
+
+
+def test_what_the_boards_ask_of_a_standby_has_an_answer(pair, redis, tmp_path):
+    first, _standby = pair
+    first.sql(f"GRANT pg_monitor TO {USER};")
+    Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
+
+    def commit() -> None:
+        """The lag is of what was committed last, and there is none while nothing is."""
+        Symbol.objects.update(name="Samsung Electronics")
+
+    with boards.deployment(tmp_path / "prometheus") as prometheus:
+        boards.all_answered(prometheus, boards.STANDBY, meanwhile=commit)
+
+        (replicas,) = prometheus.query("min(naru_database_replicas)")
+        assert replicas["value"][1] == "1"

@@ -42,6 +42,12 @@ class Prometheus(Server):
                 raise ValueError(f"{expression}: {error.read().decode()}") from error
         return [told] if told["resultType"] == "scalar" else list(told["result"])
 
+    def label_values(self, figure: str, label: str) -> list[str]:
+        """The values of a label that a figure has, sorted."""
+        asked = f"{self.url}/api/v1/label/{label}/values?{urllib.parse.urlencode({'match[]': figure})}"
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return sorted(json.load(answer)["data"])
+
     def _prepare(self) -> None:
         run = (FOLDER / "run.yml").read_text(encoding="utf-8")
         assert "rules/*.yml" in run

@@ -139,7 +139,7 @@ class MariaDB(MariaDBHistory):
     def server_state(self) -> ServerState:
         names = (
             "Threads_connected", "Slaves_connected", "wsrep_ready", "wsrep_cluster_status", "wsrep_cluster_size",
-            "wsrep_local_recv_queue",
+            "wsrep_local_recv_queue", "wsrep_flow_control_paused_ns",
         )  # fmt: skip
         asked = ", ".join(f"'{name}'" for name in names)
         rows = self._query(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({asked})")
@@ -153,6 +153,7 @@ class MariaDB(MariaDBHistory):
             galera_primary=told["wsrep_cluster_status"] == "Primary" if member else None,
             galera_nodes=int(told["wsrep_cluster_size"]) if member else None,
             galera_queue=int(told["wsrep_local_recv_queue"]) if member else None,
+            galera_paused_s=int(told["wsrep_flow_control_paused_ns"]) / 1e9 if member else None,
         )
 
     def flags(self) -> list[Flag]:

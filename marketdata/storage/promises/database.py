@@ -85,6 +85,7 @@ class ServerState:
     galera_primary: bool | None = None
     galera_nodes: int | None = None
     galera_queue: int | None = None
+    galera_paused_s: float | None = None
 
 
 REMEDY = gettext_lazy("the database's own log says more")
