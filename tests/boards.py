@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from marketdata.monitoring.deployment import Deployment
-from marketdata.monitoring.listener import Listener
+from marketdata.monitoring.listener import Counted, Listener
 from tests.servers.prometheus import Prometheus
 from tests.waiting import until
 
@@ -17,8 +17,9 @@ FOLDER = Path(__file__).resolve().parents[1] / "docker/grafana/boards"
 GALERA = ("naru_galera_",)
 STANDBY = ("naru_database_replica_lag",)
 SENTINELS = ("naru_redis_sentinels", "naru_redis_replica_lag")
-CLUSTERED = (*GALERA, *STANDBY, *SENTINELS)
-"""What only several servers of a kind have: asked where a test has them."""
+VENDORS = ("naru_vendor_",)
+ELSEWHERE = (*GALERA, *STANDBY, *SENTINELS, *VENDORS)
+"""What only several servers of a kind have, or who asks a vendor: asked where a test has them."""
 
 
 class Question(NamedTuple):
@@ -59,9 +60,9 @@ def answer(prometheus: Prometheus, question: Question, client: str = "") -> list
 
 
 @contextmanager
-def deployment(folder: Path) -> Iterator[Prometheus]:
-    """A Prometheus that asks for what belongs to no process, as this process sees it."""
-    listener = Listener("127.0.0.1", 0, [Deployment([])])
+def watched(folder: Path) -> Iterator[Prometheus]:
+    """A Prometheus that asks for what belongs to no process, as this process sees it, and for what this one counts."""
+    listener = Listener("127.0.0.1", 0, [Deployment([]), Counted(None)])
     listener.start()
     until(lambda: listener.port, seconds=60, what="it listens")
     with Prometheus({"beat": listener.port}, folder) as prometheus:

@@ -34,6 +34,9 @@ redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
 return 0
 """
 
+for _kind in AlertRule.Kind.values:  # of what is not there, Prometheus does not see the first one
+    metrics.ALERTS.labels(_kind)
+
 
 def announce() -> int:
     """Whatever is not announced yet; of who else is at it, that there is more. Returns how many alerts that were."""

@@ -55,6 +55,10 @@ AGAIN_S = 1.0
 BACK = datetime.timedelta(minutes=1)
 """An alert that fired so far ahead is of a clock that was set back: it does not wait until that time comes again."""
 LOOKED_AT = 1_000
+OUTCOMES = ("delivered", "failed", "given_up")
+for _kind in AlertTarget.Kind.values:  # of what is not there, Prometheus does not see the first one
+    for _outcome in OUTCOMES:
+        metrics.ALERT_DELIVERIES.labels(_kind, _outcome)
 CHATS = 4
 """Processes that send to chat services at once."""
 CODE, TOLD_AT = "alert_delivery_failed", 3

@@ -373,7 +373,7 @@ def test_the_drills_see_a_row_that_one_node_has_alone(empty: Cluster):
 
 
 def test_what_the_boards_ask_of_a_cluster_has_an_answer(empty: Cluster, redis, tmp_path):
-    with boards.deployment(tmp_path / "prometheus") as prometheus:
+    with boards.watched(tmp_path / "prometheus") as prometheus:
         boards.all_answered(prometheus, boards.GALERA)
 
         (nodes,) = prometheus.query("min(naru_galera_nodes)")

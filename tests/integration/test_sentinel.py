@@ -87,7 +87,7 @@ def test_terminals_workers_and_readers_go_on_with_the_successor(watched: Sentine
 def test_a_replica_or_a_sentinel_that_is_gone_is_seen(watched: Sentinels, tmp_path: Path, settings):
     settings.REDIS_URL = settings.BROKER_URL = watched.url
 
-    with boards.deployment(tmp_path / "prometheus") as prometheus:
+    with boards.watched(tmp_path / "prometheus") as prometheus:
 
         def told(figure: str) -> str:
             return "".join(one["value"][1] for one in prometheus.query(figure))

@@ -100,7 +100,7 @@ def test_what_the_boards_ask_of_a_standby_has_an_answer(pair, redis, tmp_path):
         """The lag is of what was committed last, and there is none while nothing is."""
         Symbol.objects.update(name="Samsung Electronics")
 
-    with boards.deployment(tmp_path / "prometheus") as prometheus:
+    with boards.watched(tmp_path / "prometheus") as prometheus:
         boards.all_answered(prometheus, boards.STANDBY, meanwhile=commit)
 
         (replicas,) = prometheus.query("min(naru_database_replicas)")

@@ -9,6 +9,7 @@ from marketdata.calendar import trading_dates
 from marketdata.models import Alarm, CalendarOverride, VendorRun
 from marketdata.vendors import holidays, runs
 from marketdata.vendors.errors import VendorAway, VendorRefused
+from tests import boards
 from tests.upkeep import seoul
 
 MONDAY = datetime.date(2026, 3, 16)
@@ -100,3 +101,18 @@ def test_a_job_is_claimed_by_one_and_done_for_its_day_only():
     assert runs.is_done("job", MONDAY)
     assert not runs.is_done("job", day(1))
     assert runs.claim("job", day(1), MORNING)
+
+
+@pytest.mark.once
+def test_what_the_boards_ask_of_vendors_has_an_answer(redis, tmp_path):
+    def away(_date):
+        raise VendorAway("no answer")
+
+    assert holidays.check_due(lambda _date: vendor(), MORNING)
+    assert holidays.check_due(away, MORNING + datetime.timedelta(days=1))
+
+    with boards.watched(tmp_path / "prometheus") as prometheus:
+        boards.all_answered(prometheus, boards.VENDORS)
+
+        (compared,) = prometheus.query('naru_vendor_last_run_timestamp_seconds{job="holidays"}')
+        assert float(compared["value"][1]) == MORNING.timestamp()

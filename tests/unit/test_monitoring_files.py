@@ -60,8 +60,8 @@ def test_a_panel_names_what_is_exported_and_says_what_it_is_in_both_languages(bo
     assert panel["description"].isascii()
 
 
-def test_boards_are_the_seven_and_each_has_a_place_of_its_own():
-    assert set(BOARDS) == {"overview", "ingest", "workers", "database", "feed", "quality", "terminal"}
+def test_boards_are_the_eight_and_each_has_a_place_of_its_own():
+    assert set(BOARDS) == {"overview", "ingest", "workers", "database", "feed", "quality", "terminal", "alerts"}
     assert len({board["uid"] for board in BOARDS.values()}) == len(BOARDS)
     for board in BOARDS.values():
         taken = [
