@@ -1,8 +1,11 @@
 """Rules and boards, with the programs that read them: promtool, amtool, and a Prometheus that asks what runs."""
 
+import json
 import subprocess
+import threading
 import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
@@ -11,6 +14,7 @@ from marketdata.models import Client, Market, Source, Symbol
 from tests import boards, market
 from tests.road import Road
 from tests.servers import free_port, packages
+from tests.servers.alertmanager import BESIDE, Alertmanager
 from tests.servers.prometheus import FOLDER, Prometheus
 from tests.servers.tansu import Tansu
 from tests.waiting import until
@@ -27,7 +31,7 @@ ABSENT = {
 
 EXPECTED = (
     # what is sent here, and what a machine that does much else at the same time is slow at
-    "NaruRowsRejected", "NaruOutsideLimits", "NaruAckBurnsFast", "NaruProgramDown",
+    "NaruWatchdog", "NaruRowsRejected", "NaruOutsideLimits", "NaruAckBurnsFast", "NaruProgramDown",
 )  # fmt: skip
 
 
@@ -74,13 +78,71 @@ def test_promtool_accepts_the_file_for_kubernetes_save_for_how_pods_are_found(tm
 
 
 @pytest.mark.once
-@pytest.mark.parametrize(("severity", "receiver"), [("page", "pages"), ("ticket", "tickets")])
+@pytest.mark.parametrize(("severity", "receiver"), [("page", "pages"), ("ticket", "tickets"), ("watchdog", "watchdog")])
 def test_alertmanager_sends_an_alert_to_whom_it_concerns(severity, receiver):
     asked = ("amtool", "config", "routes", "test", "--config.file=alertmanager.yml")
 
     status, said = tool(*asked, "alertname=NaruX", f"severity={severity}")
 
     assert (status, said.splitlines()[0]) == (0, receiver)
+
+
+class Receiver(ThreadingHTTPServer):
+    """Of pages, tickets and the watchdog: keeps the names of the alerts it is sent, by the path. Takes no watchdog when
+    it is `broken`."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.heard: dict[str, set[str]] = {}
+        self.broken = False
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if refused := self.server.broken and self.path == "/watchdog":
+            self.send_response(404)
+        else:
+            self.send_response(200)
+        self.end_headers()
+        if not refused:
+            names = {one["labels"]["alertname"] for one in told["alerts"]}
+            self.server.heard.setdefault(self.path, set()).update(names)
+
+    def log_message(self, *given: object) -> None:
+        """Tests are quiet."""
+
+
+@pytest.fixture
+def receiver():
+    server = Receiver()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.once
+def test_alerts_reach_their_receivers_and_what_cannot_be_sent_is_one_itself(tmp_path, receiver):
+    with (
+        Alertmanager(f"http://127.0.0.1:{receiver.server_address[1]}", tmp_path / "alertmanager") as alertmanager,
+        Prometheus({}, tmp_path / "prometheus", alertmanager=alertmanager.port) as prometheus,
+    ):
+        until(lambda: "/watchdog" in receiver.heard, seconds=200, what="a watchdog that is heard")
+        for figure in BESIDE:
+            until(lambda figure=figure: prometheus.query(figure), seconds=100, what=figure)
+        assert receiver.heard == {"/watchdog": {"NaruWatchdog"}}
+
+        receiver.broken = True
+
+        until(lambda: "/page" in receiver.heard, seconds=200, what="a page about what is not sent")
+        assert receiver.heard == {"/watchdog": {"NaruWatchdog"}, "/page": {"NaruAlertsNotSent"}}
 
 
 @pytest.mark.usefixtures("road_database")

@@ -17,15 +17,21 @@ FOLDER = Path(__file__).resolve().parents[2] / "docker/prometheus"
 
 
 class Prometheus(Server):
-    """`targets` are ports of this machine by the name of the process that answers there."""
+    """`targets` are ports of this machine by the name of the process that answers there; with the port of an
+    Alertmanager alerts are sent to it, and both are asked as docker/prometheus does."""
 
     name = "prometheus"
 
     def __init__(
-        self, targets: Mapping[str, int], folder: Path | str | None = None, *, port: int | None = None
+        self,
+        targets: Mapping[str, int],
+        folder: Path | str | None = None,
+        *,
+        port: int | None = None,
+        alertmanager: int | None = None,
     ) -> None:
         super().__init__(folder, port=port)
-        self._targets = targets
+        self._targets, self._alertmanager = targets, alertmanager
 
     @property
     def url(self) -> str:
@@ -61,6 +67,11 @@ class Prometheus(Server):
             ("interval: 30s", "interval: 1s"),
         ):
             run = run.replace(before, now)
+        if self._alertmanager is not None:
+            for job, asked in (("prometheus", self.port), ("alertmanager", self._alertmanager)):
+                run += f'  - {{job_name: {job}, static_configs: [{{targets: ["127.0.0.1:{asked}"]}}]}}\n'
+            sent_to = f'static_configs: [{{targets: ["127.0.0.1:{self._alertmanager}"]}}]'
+            run += f"alerting:\n  alertmanagers:\n    - {sent_to}\n"
         (self.folder / "prometheus.yml").write_text(run, encoding="utf-8")
         targets = [
             {"targets": [f"127.0.0.1:{port}"], "labels": {"process": name}} for name, port in self._targets.items()

@@ -11,6 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from marketdata import metrics
 from marketdata.launcher import supervisor
 from marketdata.monitoring import figures
+from tests.servers.alertmanager import BESIDE
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER, RUNBOOKS = ROOT / "docker/prometheus", ROOT / "docs/runbooks"
@@ -41,13 +42,14 @@ def exported():
 
 
 def named(expression):
-    return set(re.findall(r"\b(?:naru[a-z0-9_:]*|process_[a-z_]+|up)\b", re.sub(r'"[^"]*"', "", expression)))
+    names = r"\b(?:(?:naru|alertmanager_|prometheus_)[a-z0-9_:]*|process_[a-z_]+|up)\b"
+    return set(re.findall(names, re.sub(r'"[^"]*"', "", expression)))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
 def test_a_rule_names_what_is_exported(rule):
-    assert named(rule["expr"])
-    assert named(rule["expr"]) - {"process", "naru"} <= set(exported())
+    assert named(rule["expr"]) or rule["expr"] == "vector(1)"
+    assert named(rule["expr"]) - {"process", "naru"} <= {*exported(), *BESIDE}
 
 
 @pytest.mark.parametrize(("board", "panel"), PANELS, ids=lambda one: one if isinstance(one, str) else one["title"])
@@ -88,7 +90,7 @@ def test_an_alert_says_how_urgent_it_is_and_what_to_do(name):
     rule = ALERTS[name]
     page = (RUNBOOKS / f"{name}.md").read_text(encoding="utf-8")
 
-    assert rule["labels"]["severity"] in ("page", "ticket")
+    assert rule["labels"]["severity"] in ("page", "ticket", "watchdog")
     assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
     assert rule["annotations"]["runbook_url"] == f"docs/runbooks/{name}.md"
     assert re.search("[가-힣]", rule["annotations"]["summary"])
@@ -107,9 +109,21 @@ def test_commands_of_a_runbook_are_there():
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_each_alert_is_tested_to_fire_and_not_to(name):
-    told = [bool(one["exp_alerts"]) for test in TESTED for one in test["alert_rule_test"] if one["alertname"] == name]
+    told = [
+        bool(one["exp_alerts"])
+        for test in TESTED
+        for one in test.get("alert_rule_test", ())
+        if one["alertname"] == name
+    ]
 
-    assert set(told) == {False, True}
+    assert set(told) == ({True} if name == "NaruWatchdog" else {False, True})
+
+
+@pytest.mark.parametrize("name", sorted(RECORDED))
+def test_what_is_recorded_is_tested_to_have_a_value(name):
+    asked = [one for test in TESTED for one in test.get("promql_expr_test", ()) if name in named(one["expr"])]
+
+    assert any(one["exp_samples"] for one in asked)
 
 
 def test_alertmanager_silences_alerts_that_there_are():
