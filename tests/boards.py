@@ -70,17 +70,21 @@ def watched(folder: Path) -> Iterator[Prometheus]:
 
 
 def all_answered(
-    prometheus: Prometheus, figures: tuple[str, ...], meanwhile: Callable[[], object] | None = None
+    prometheus: Prometheus,
+    figures: tuple[str, ...],
+    *,
+    client: str = "",
+    meanwhile: Callable[[], object] | None = None,
 ) -> None:
-    """Wait until every question for figures that begin so has an answer; TimeoutError, which names those that have
-    none."""
+    """Wait until every question for figures that begin so has an answer, of a client where a board has one chosen;
+    TimeoutError, which names those that have none."""
     left = {one for one in questions() if one.names(figures)}
     assert left
 
     def answered() -> bool:
         if meanwhile is not None:
             meanwhile()
-        left.difference_update([one for one in left if answer(prometheus, one)])
+        left.difference_update([one for one in left if answer(prometheus, one, client)])
         return not left
 
     try:

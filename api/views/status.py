@@ -19,19 +19,15 @@ from api.rest import jsontext, response_schemas
 from api.rest.queries import NoQuery
 from celery_app import QUEUES
 from marketdata import alarms
+from marketdata.ledger import source_words
 from marketdata.maintenance import dropped, rollover
-from marketdata.models import BackupRun, FanoutPosition, IngestBatch, IngestStream, RolloverRun, Source, Symbol
+from marketdata.models import BackupRun, FanoutPosition, IngestBatch, RolloverRun, Source, Symbol
 from marketdata.realtime import broker, feed, live_state
 from marketdata.reference import roles
-from marketdata.storage import storage
-from marketdata.types.tick_arrays import STREAM_SHIFT
 
 log = logging.getLogger(__name__)
 
 RECENT_BATCHES = 200
-SOURCE_STATUS = "vendor_status"
-SOURCES_US = 150_000_000  # a source tells once a minute
-SOURCES_READ = 1000
 FANOUT_FEEDS = 100  # those that are behind most
 KEEP_S = 1.0  # however many look at the page, the pipeline is asked once a second
 _CLIENT_FIELDS = (
@@ -105,19 +101,11 @@ def _feeds(names: list[str], now_us: int) -> list[dict[str, Any]]:
 
 
 def _sources(now_us: int) -> list[dict[str, Any]]:
-    """What sources last told of themselves within SOURCES_US: buffers, coverage, requests, appkeys."""
-    newest: dict[str, dict[str, Any]] = {}
-    told = storage().read_events(
-        now_us - SOURCES_US, now_us + SOURCES_US, limit=SOURCES_READ, kinds=[SOURCE_STATUS], newest=True
-    )
-    streams = IngestStream.objects.filter(pk__in={event.event_id >> STREAM_SHIFT for event in told})
-    names = dict(streams.values_list("pk", "client__name"))
-    for event in told:
-        # Whoever sent it, whatever it says itself: nobody tells the state of another.
-        client = names.get(event.event_id >> STREAM_SHIFT)
-        if client is not None:
-            newest[client] = {**event.body, "client": client, "feed": event.feed, "t": jsontext.time(event.time_us)}
-    return [newest[client] for client in sorted(newest)]
+    """What sources last told of themselves: buffers, coverage, requests, appkeys."""
+    return [
+        {**event.body, "client": client, "feed": event.feed, "t": jsontext.time(event.time_us)}
+        for client, event in source_words.newest(now_us).items()
+    ]
 
 
 def _fanout(now_us: int) -> dict[str, Any] | None:

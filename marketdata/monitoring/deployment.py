@@ -18,7 +18,7 @@ from prometheus_client import Metric
 from marketdata.backups import copies
 from marketdata.ledger import batch_ledger
 from marketdata.models import BackupRun, Client
-from marketdata.monitoring import disk_room, figures
+from marketdata.monitoring import disk_room, figures, source_figures
 from marketdata.monitoring.expectations import MOST_CLIENTS, Expectations
 from marketdata.monitoring.looks import WAIT_S, Look, Looks
 from marketdata.realtime import broker, feed, live_state, redis_clients, redis_health, redis_urls
@@ -45,6 +45,7 @@ class Deployment(Looks):
             "feeds": partial(_look_at_feeds, Expectations()),
             "database": _look_at_database,
             "terminals": _look_at_terminals,
+            "sources": lambda: source_figures.look(batch_ledger.now_us()),
             "disks": disk_room.look,
         }
         down: dict[str, tuple[figures.Figure, tuple[str, ...]]] = {

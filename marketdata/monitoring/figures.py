@@ -106,6 +106,18 @@ TERMINAL_EXPECTED = Figure(
     "1 when a market of a client's feeds takes orders or trades (hours), or one of unknown hours has a day (day)",
     ("client", "by"),
 )
+SOURCE_TOLD = Figure("naru_source_told_timestamp_seconds", "When a source last told of itself", _OF_CLIENT)
+SOURCE_WISHES = Figure(
+    "naru_source_wishes",
+    "What a source is to collect, by how it does now: websocket, polling, none",
+    ("client", "coverage"),
+)
+SOURCE_BUFFERED = Figure("naru_source_buffered_messages", "Messages that wait for a source's decoder", _OF_CLIENT)
+SOURCE_OVERRUN = Figure("naru_source_overrun_messages_total", "Messages that a source had no room for", _OF_CLIENT)
+SOURCE_MISSING = Figure("naru_source_missing_shares_total", "Shares that a source found missing", _OF_CLIENT)
+SOURCE_REFUSED = Figure("naru_source_refused_registrations", "Registrations that a vendor refuses a source", _OF_CLIENT)
+SOURCE_REQUESTS = Figure("naru_source_requests_total", "Requests of a source to its vendor", _OF_CLIENT)
+SOURCE_FAILED = Figure("naru_source_failed_requests_total", "Those that failed, of whatever", _OF_CLIENT)
 BACKUP_AT = Figure(
     "naru_backup_proven_timestamp_seconds", "When the newest backup that was restored and compared began"
 )

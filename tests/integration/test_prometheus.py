@@ -192,7 +192,8 @@ def test_every_question_of_every_board_has_an_answer(tmp_path, redis_server, ven
                 pass
 
         until(lambda: _answers(web), seconds=120, what="web server")
-        # The others are asked in test_galera.py, test_standby.py, test_sentinel.py and test_vendor_holidays.py.
+        # The others are asked in test_galera.py, test_standby.py, test_sentinel.py, test_vendor_holidays.py and
+        # test_source_status.py.
         questions = {one for one in boards.questions() if not one.names((*boards.ELSEWHERE, *ABSENT[vendor]))}
         left = set(questions)
 

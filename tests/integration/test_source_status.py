@@ -2,18 +2,21 @@
 
 import datetime
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.views import status
-from marketdata.ledger import stream_numbers
+from marketdata.ledger import source_words, stream_numbers
 from marketdata.models import Client, Source
+from marketdata.monitoring import source_figures
 from marketdata.storage import storage
 from marketdata.storage.base import EVENTS
 from marketdata.types.order_books import MarketEvent
 from marketdata.types.tick_arrays import STREAM_SHIFT
 from marketdata.types.units import day_of
+from tests import boards
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +69,59 @@ def test_the_word_counts_for_whoever_sent_it_whatever_name_it_bears():
 
 
 def test_of_more_words_than_are_read_the_newest_are(monkeypatch):
-    monkeypatch.setattr(status, "SOURCES_READ", 2)
+    monkeypatch.setattr(source_words, "READ", 2)
     desk = terminal("desk1")
     tell(*((desk, age_s, {"buffers": age_s}) for age_s in (80, 60, 40, 20)))
 
     assert [one["buffers"] for one in status.read()["sources"]] == [20]
+
+
+def figures_told() -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in source_figures.look(time.time_ns() // 1000)
+        for sample in metric.samples
+    }
+
+
+def test_the_numbers_of_the_newest_word_are_figures_of_its_terminal():
+    desk = terminal("desk1")
+    tell(
+        (desk, 65, {"buffered": 9, "requests": 1}),
+        (desk, 5, {
+            "buffered": 2, "overrun": 3, "missing_shares": 70, "refused": 1, "requests": 500,
+            "coverage": {"websocket": 40, "polling": 3, "none": 1}, "failed": {"timeout": 2, "limit": 1},
+        }),
+    )  # fmt: skip
+
+    told = figures_told()
+
+    assert time.time() - told.pop(("naru_source_told_timestamp_seconds", "desk1")) < 60
+    assert told == {
+        ("naru_source_buffered_messages", "desk1"): 2, ("naru_source_overrun_messages_total", "desk1"): 3,
+        ("naru_source_missing_shares_total", "desk1"): 70, ("naru_source_refused_registrations", "desk1"): 1,
+        ("naru_source_requests_total", "desk1"): 500, ("naru_source_failed_requests_total", "desk1"): 3,
+        ("naru_source_wishes", "desk1", "websocket"): 40, ("naru_source_wishes", "desk1", "polling"): 3,
+        ("naru_source_wishes", "desk1", "none"): 1,
+    }  # fmt: skip
+
+
+def test_of_a_word_that_is_no_number_or_that_nobody_knows_nothing_is_a_figure():
+    tell((terminal("desk1"), 5, {
+        "buffered": "many", "overrun": True, "missing_shares": 10**400, "refused": None, "requests": [1],
+        "coverage": {"websocket": "x", "by_post": 3}, "failed": 7,
+    }))  # fmt: skip
+
+    assert {name for name, *_ in figures_told()} == {
+        "naru_source_told_timestamp_seconds", "naru_source_failed_requests_total"
+    }  # fmt: skip
+
+
+@pytest.mark.once
+def test_what_the_boards_ask_of_a_source_has_an_answer(redis: object, tmp_path: Path):
+    desk = terminal("desk1")
+    body = {"buffered": 2, "overrun": 3, "missing_shares": 70, "refused": 1, "requests": 500, "coverage": {"none": 1}}
+    tell((desk, 5, body))
+
+    with boards.watched(tmp_path / "prometheus") as prometheus:
+        boards.all_answered(prometheus, boards.SOURCES, client="desk1")

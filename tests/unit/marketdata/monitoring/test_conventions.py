@@ -21,6 +21,7 @@ LABELS = {
     "by": "hours and day",
     "client": "clients are registered, and INGEST_MAX_CLIENTS are connected at most",
     "code": "written in the code",
+    "coverage": "written in the code",
     "feed": "quota of feeds",
     "job": "written in the code",
     "kind": "written in the code",
