@@ -103,7 +103,7 @@ class Expectations:
             if not calendar.base.hours or feed in BY_NIGHT:
                 if calendar.is_session(calendar.trade_date(now_us)):
                     yield DAY
-            elif calendar.phases_at(now_us, gap_minutes.VENUES.get(feed, market)):
+            elif calendar.phases_at(now_us, gap_minutes.venue_of(feed, market)):
                 yield HOURS
 
 

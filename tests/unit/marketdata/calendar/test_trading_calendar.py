@@ -188,6 +188,14 @@ def test_silence_is_too_long_only_while_trades_are_to_be_expected(moment, venue,
     assert KRX.longest_silence_s(at(moment), venue) == longest_s
 
 
+def test_how_long_silence_may_be_is_said_of_continuous_trading_and_of_nothing_else():
+    day_of_all = [span for date in ("2026-03-16", "2026-11-20") for span in KRX.phases(day(date))]
+
+    assert {span.phase for span in day_of_all if span.silence_s} == {
+        span.phase for span in day_of_all if span.continuous
+    }
+
+
 def test_silence_may_be_asked_for_in_some_sessions_and_is_not_known_without_hours():
     after = at("2026-11-20T17:00:00")
 
