@@ -93,7 +93,8 @@ def _look_at_sentinels(name: str, url: str) -> Iterator[Metric]:
 def _knows(sentinel: redis.Redis, master: str) -> bool:
     try:
         with sentinel:
-            return master in sentinel.sentinel_masters()
+            known: Any = sentinel.sentinel_masters()
+            return master in known
     except redis.RedisError:
         return False
 

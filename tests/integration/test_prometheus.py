@@ -135,8 +135,7 @@ def test_alerts_reach_their_receivers_and_what_cannot_be_sent_is_one_itself(tmp_
         Prometheus({}, tmp_path / "prometheus", alertmanager=alertmanager.port) as prometheus,
     ):
         until(lambda: "/watchdog" in receiver.heard, seconds=200, what="a watchdog that is heard")
-        for figure in BESIDE:
-            until(lambda figure=figure: prometheus.query(figure), seconds=100, what=figure)
+        until(lambda: all(map(prometheus.query, BESIDE)), seconds=100, what="what both tell of themselves")
         assert receiver.heard == {"/watchdog": {"NaruWatchdog"}}
 
         receiver.broken = True
