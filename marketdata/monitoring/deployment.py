@@ -83,10 +83,10 @@ def _look_at_redis(name: str, client: redis.Redis) -> Iterator[Metric]:
 
 
 def _look_at_sentinels(name: str, url: str) -> Iterator[Metric]:
-    sentinels, master = redis_clients.sentinels(url)
+    sentinels, master = redis_clients.sentinels(url), redis_urls.watched(url).master
     yield figures.REDIS_SENTINELS_NAMED.family({(name,): len(sentinels)})
     with ThreadPoolExecutor(len(sentinels)) as together:  # each may take its second
-        answers = list(together.map(partial(_knows, master=master), sentinels))
+        answers = list(together.map(partial(_knows, master=master), [client for _address, client in sentinels]))
     yield figures.REDIS_SENTINELS.family({(name,): float(sum(answers))})
 
 

@@ -40,15 +40,6 @@ def client(url: str, **options: Any) -> redis.Redis:
     return redis.Redis.from_pool(pool)
 
 
-def sentinels(url: str) -> tuple[list[redis.Redis], str]:
-    """A client of each Sentinel that a URL names, and the name of the master; whoever asked closes them. ValueError for
-    a URL that names none."""
-    place = redis_urls.watched(url)
-    once = {**place.sentinel_options(), "retry": Retry(NoBackoff(), 0)}
-    watching: Any = Sentinel(list(place.sentinels), sentinel_kwargs=once)  # type: ignore[no-untyped-call]
-    return list(watching.sentinels), place.master
-
-
 def async_client(url: str, *, single_connection_client: bool = False, **options: Any) -> Any:
     """The same for an event loop. With `single_connection_client` one connection, which is never quietly renewed."""
     options = _found_dead(options)
