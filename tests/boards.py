@@ -18,7 +18,8 @@ GALERA = ("naru_galera_",)
 STANDBY = ("naru_database_replica_lag",)
 SENTINELS = ("naru_redis_sentinels", "naru_redis_replica_lag")
 VENDORS = ("naru_vendor_",)
-ELSEWHERE = (*GALERA, *STANDBY, *SENTINELS, *VENDORS)
+SOURCES = ("naru_source_",)
+ELSEWHERE = (*GALERA, *STANDBY, *SENTINELS, *VENDORS, *SOURCES)
 """What only several servers of a kind have, or who asks a vendor: asked where a test has them."""
 
 

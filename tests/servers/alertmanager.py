@@ -32,6 +32,10 @@ class Alertmanager(Server):
         super().__init__(folder)
         self._receivers = receivers
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def _prepare(self) -> None:
         text = (FOLDER / "alertmanager.yml").read_text(encoding="utf-8")
         config: dict[str, Any] = yaml.safe_load(text.replace(RECEIVERS, self._receivers))
@@ -49,7 +53,7 @@ class Alertmanager(Server):
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=5):
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5):
                 return True
         except OSError:
             return False
