@@ -114,5 +114,5 @@ def test_what_the_boards_ask_of_vendors_has_an_answer(redis, tmp_path):
     with boards.watched(tmp_path / "prometheus") as prometheus:
         boards.all_answered(prometheus, boards.VENDORS)
 
-        (compared,) = prometheus.query('naru_vendor_last_run_timestamp_seconds{job="holidays"}')
+        (compared,) = prometheus.query('naru_vendor_last_run_timestamp_seconds{exported_job="holidays"}')
         assert float(compared["value"][1]) == MORNING.timestamp()
