@@ -42,10 +42,10 @@ def forget(numbers: Sequence[int]) -> None:
 
 def forget_returns(before_us: Mapping[str, int]) -> None:
     """Whatever was committed to a feed before this was published: so were the trades that had been put back by then."""
-    waiting = FeedChange.objects.filter(feed__in=list(before_us), what=What.TICKS).order_by("pk")
-    rows = waiting.values_list("pk", "feed", "changed_us")[:MOST]
-    if passed := [number for number, feed, changed_us in rows if changed_us < before_us[feed]]:
-        forget(passed)
+    for feed, before in before_us.items():
+        passed = FeedChange.objects.filter(feed=feed, what=What.TICKS, changed_us__lt=before).order_by("pk")
+        if numbers := list(passed.values_list("pk", flat=True)[:MOST]):
+            forget(numbers)
 
 
 def begins_us(date: datetime.date, symbols: Sequence[str]) -> dict[str, int]:
@@ -56,7 +56,7 @@ def begins_us(date: datetime.date, symbols: Sequence[str]) -> dict[str, int]:
 
 def trades_back(feed: str, since_us: int) -> Iterator[Ticks]:
     """Trades that were put back, and rows that were judged again, since a moment, and are stored now."""
-    for change in FeedChange.objects.filter(feed=feed, what=What.TICKS).order_by("pk").iterator(MOST):
+    for change in FeedChange.objects.filter(feed=feed, what=What.TICKS).order_by("pk").iterator(1):
         content = json.loads(change.content)
         dates = [datetime.date.fromisoformat(content["date"])]
         yield from commits.of_ids(feed, change.symbol, dates, content["first_us"], content["last_us"], content["ids"])

@@ -117,15 +117,14 @@ def _adjust_ledger(parts: Iterable[Ticks], sign: int) -> None:
 
 def _note_return(date: datetime.date, symbol: str, feed: str, parts: Iterable[Ticks]) -> None:
     """Trades that are back, for who reads the database where the feed has no more of it."""
-    trades = [part.take(part.kind == wire.Kind.TRADE) for part in parts]
-    times = np.concatenate([part.time_us for part in trades])
-    if not len(times):
-        return
-    ids = [number for part in trades for number in part.tick_id.tolist()]
-    content = feed_changes.ticks(date.isoformat(), int(times.min()), int(times.max()), ids)
-    FeedChange.objects.create(
-        what=What.TICKS, feed=feed, symbol=symbol, content=content, changed_us=batch_ledger.now_us()
-    )
+    now_us = batch_ledger.now_us()
+    for part in parts:
+        trades = part.take(part.kind == wire.Kind.TRADE)
+        for start in range(0, len(trades), feed_changes.MOST_TICKS):
+            some = trades.take(np.arange(start, min(start + feed_changes.MOST_TICKS, len(trades))))
+            first_us, last_us = int(some.time_us.min()), int(some.time_us.max())
+            content = feed_changes.ticks(date.isoformat(), first_us, last_us, some.tick_id.tolist())
+            FeedChange.objects.create(what=What.TICKS, feed=feed, symbol=symbol, content=content, changed_us=now_us)
 
 
 def _note(ticks: Ticks) -> None:

@@ -20,6 +20,7 @@ PAGE_BATCHES, PAGE_ROWS = 200, 20_000
 SLOT_US, SLOT_ROWS = 5_000_000, 1_000
 """A page of more rows than that ends where a slot of commits does, so that those who began at other places read the
 same pages from there on."""
+_BATCHES = 500  # whose ticks are looked for at a time
 NEAR_US = 10_000_000  # stretches of a trading date that are nearer than this are read as one
 
 
@@ -74,7 +75,10 @@ def of_ids(
     on these trading dates from `first_us` to `last_us`."""
     spans = [Span(symbol, day_of(date), first_us, last_us) for date in dates]
     wanted = np.array(sorted(ids), np.int64)
-    found = storage().read_spans(feed, spans, batches=set((wanted >> TICK_BITS).tolist()))
+    batches = np.unique(wanted >> TICK_BITS).tolist()
+    found: list[Ticks] = []
+    for start in range(0, len(batches), _BATCHES):
+        found += storage().read_spans(feed, spans, batches=batches[start : start + _BATCHES])
     parts = [part.take(np.isin(part.tick_id, wanted)) for part in found]
     return [part.take(np.argsort(part.tick_id, kind="stable")) for part in parts if len(part)]
 

@@ -6,6 +6,9 @@ import json
 from collections.abc import Iterable
 from enum import StrEnum
 
+MOST_TICKS = 10_000
+"""Ids in one change: a row stays small, and so does what is in memory at a time."""
+
 
 class What(StrEnum):
     """Of which kind a change is."""

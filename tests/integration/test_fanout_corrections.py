@@ -10,6 +10,7 @@ from django.db.models import F
 
 from analytics import voids
 from analytics.integrity import repair
+from analytics.voids import moves
 from fanout.consumer import Candle, Series
 from ingest import requeue
 from marketdata.ledger import commits
@@ -17,6 +18,7 @@ from marketdata.maintenance import retention, rollover
 from marketdata.models import FanoutPosition, FeedChange, IngestBatch, Symbol, VoidedTick, VoidOrder
 from marketdata.realtime import live_state
 from marketdata.storage import storage
+from marketdata.types import feed_changes
 from marketdata.types.feed_changes import What
 from marketdata.types.units import MINUTE_US
 from tests.integration.senders import Sender
@@ -149,6 +151,29 @@ def test_trades_that_were_put_back_are_told_although_the_feed_has_forgotten_them
     FeedChange.objects.update(changed_us=F("changed_us") - HOUR_US)
     publishing()
     assert not FeedChange.objects.exists()
+
+
+def test_many_trades_that_were_put_back_are_noted_and_read_a_few_at_a_time(publishing, broker, prefix, monkeypatch):
+    monkeypatch.setattr(feed_changes, "MOST_TICKS", 2)
+    monkeypatch.setattr(commits, "_BATCHES", 1)
+    for batch in range(1, 4):
+        at = NINE_US + batch * 10
+        commit(batch, {"price": "70000", "time": at}, {"price": "71000", "time": at + 1})
+    publishing()
+    void(symbols=("005930",), start_us=NINE_US, end_us=NINE_US + 31)
+    publishing()
+    an_hour_ago()
+
+    voids.restore(VoidOrder.objects.get(), by="boss")
+    moves.restore(VoidOrder.objects.get(), DAY, "005930", "krx")  # as after a commit whose answer was lost
+    voids.announce()
+    redis_is_lost()
+    publishing()
+
+    account = told(broker, prefix)
+    assert FeedChange.objects.filter(what=What.TICKS).count() == 3
+    assert made_candles(account) == stored_candles()
+    assert made_candles(account)[SAMSUNG, NINE_US][-1] == 6
 
 
 def test_rows_that_were_judged_again_are_told_although_the_feed_has_forgotten_them(publishing, broker, prefix):
