@@ -236,7 +236,7 @@ def test_the_first_page_moves(web, serving, chromium):
         narrow = browser.new_page(viewport={"width": 390, "height": 844})
         narrow.goto(f"http://{web}/")
         narrow.wait_for_selector('#link[data-state="live"]', timeout=60_000)
-        expect(narrow.locator("#alarms")).to_have_text("alarms 1 · partitions_short")
+        expect(narrow.locator("#alarms")).to_have_text("alarms 1 · room for coming days runs out · partitions_short")
         expect(narrow.locator("#health")).to_have_attribute("href", "/collection")
         overflow = narrow.evaluate("document.documentElement.scrollWidth > innerWidth")
         browser.close()
