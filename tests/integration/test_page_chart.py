@@ -179,25 +179,30 @@ def set_beside(page, expect, first, commit):
 def told_index(page, expect, aside):
     """An index that is no symbol and of another feed, as KIS tells it: its value and change, and how its day went."""
 
-    def told(number, value, moved, sign):
+    def told(number, value, moved, sign, feed="index"):
         body = {"index": "1001", "prpr_nmix": value, "bstp_nmix_prdy_vrss": moved, "prdy_vrss_sign": sign}
         time_us = time.time_ns() // 1000
-        one = MarketEvent(time_us=time_us, event_id=number, trade_date=time_us // 86_400_000_000, feed="index",
+        one = MarketEvent(time_us=time_us, event_id=number, trade_date=time_us // 86_400_000_000, feed=feed,
                           source_id=4, kind="index", symbol="", body=body)  # fmt: skip
         aside.submit(and_leave, lambda: storage().store_events([one])).result()
 
-    told(1, "871.25", "3.75", "5")
+    told(1, "5.00", "3.75", "5", feed="elsewhere")
+    told(2, "871.25", "3.75", "5")
     page.reload()
     index = page.locator("#indices li")
     expect(index).to_have_text("KOSDAQ 871.25 ▼ 3.75 (0.43%)")
-    told(2, "880.00", "5.00", "2")
+    told(3, "880.00", "5.00", "2")
     expect(index).to_have_text("KOSDAQ 880.00 ▲ 5.00 (0.57%)")
     index.locator("a").focus()
-    page.keyboard.press("Enter")
+    with page.expect_response(lambda answer: "/v2/events?index=1001" in answer.url) as answered:
+        page.keyboard.press("Enter")
+    assert answered.value.status == 200  # the feed of it is of no symbol
     course = page.locator("#told")
     expect(course.locator("h2")).to_have_text("KOSDAQ 1001")
     expect(course.locator("dl")).to_contain_text("▲ 5.00 (0.57%)")
     expect(course.locator("[role=status]")).to_contain_text("The day as it was told")
+    values = page.evaluate("drawn.panes()[0].getSeries()[0].data().map((one) => one.value)")
+    assert values in ([871.25, 880.0], [880.0])  # one of them of each second
     assert shut_out(page) == []
     page.keyboard.press("Escape")
     expect(course).to_be_hidden()

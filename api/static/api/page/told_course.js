@@ -1,11 +1,13 @@
 // How the day of an index that a source tells as events went: a small chart of what is stored of it, in a dialog. Newest
-// first, as many events as are read at once; where the day has more the chart says from when on it is.
+// first, a page at a time until the day is whole: of one a second that is a dozen. Were it told more often than LIMIT x
+// PAGES allow, the chart says from when on it is. The feed is not asked for: of one that no symbol and no client has, the
+// server would say that there is none, though it has what was told by it.
 import { LOCALE, Digits, change, chartTime, dayAndTime, digitsOf, number, ofClock, time } from "./format.js";
 import { colour, onColours } from "./paint.js";
 import * as rest from "./rest.js";
 import { told } from "./told_indices.js";
 
-const LIMIT = 2000, PAGES = 8, DAY_MS = 86_400_000, KST_MS = 9 * 3_600_000;
+const LIMIT = 2000, PAGES = 24, DAY_MS = 86_400_000, KST_MS = 9 * 3_600_000;
 const FIGURES = [["oprc_nmix", gettext("Open")], ["nmix_hgpr", gettext("High")], ["nmix_lwpr", gettext("Low")]];
 
 export class ToldCourse {
@@ -35,10 +37,10 @@ export class ToldCourse {
     const points = new Map(); // by second, the newest of each
     try {
       for (let token, page = 0; page === 0 || (token && page < PAGES); page += 1) {
-        const found = await rest.eventsPage({ type: "index", start: ofClock(begun), sort: "desc", limit: LIMIT, page_token: token });
+        const found = await rest.eventsPage({ index: row.code, start: ofClock(begun), end: ofClock(begun + DAY_MS - 1), sort: "desc", limit: LIMIT, page_token: token });
         if (turn !== this.#turn) return;
         for (const event of found.events) {
-          const one = event.x === row.feed && event.body.index === row.code ? told(event) : null;
+          const one = event.x === row.feed ? told(event) : null;
           if (one && !points.has(chartTime(one.t))) points.set(chartTime(one.t), one);
           if (one && !this.#list.childElementCount) this.#figures(one, event.body);
         }
