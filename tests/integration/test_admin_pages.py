@@ -17,6 +17,23 @@ pytestmark = [pytest.mark.page, pytest.mark.once]
 # What is wider than the place it has, on a desk's screen.
 CUT_OFF = """() => [document.documentElement, ...document.querySelectorAll(".results, #content, .panel")]
   .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => [one.tagName, one.className, one.scrollWidth])"""
+# What of a page is beyond the edge of what cuts it off, where nobody can scroll: on a phone.
+HIDDEN = """() => {
+  const hidden = (one) => {
+    let right = document.documentElement.clientWidth;
+    for (let up = one.parentElement; up !== document.body; up = up.parentElement) {
+      const { overflowX } = getComputedStyle(up);
+      if (/auto|scroll/.test(overflowX)) return false;
+      if (overflowX !== "visible") right = Math.min(right, up.getBoundingClientRect().right);
+    }
+    return one.getBoundingClientRect().right > right + 1;
+  };
+  const what = "input:not([type=hidden]), select, textarea, a, img, button, label, .help";
+  return [...document.querySelectorAll(`#content :is(${what})`)]
+    .filter((one) => one.checkVisibility() && one.getBoundingClientRect().width > 1 && hidden(one))
+    .map((one) => one.id || one.className || one.textContent.trim().slice(0, 40));
+}"""
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
 
 
 def entered(page, origin):
@@ -104,20 +121,23 @@ def test_the_home_page_says_what_needs_somebody_and_every_page_is_whole(web, ser
         assert len(answers) > 40
         assert {address: status for address, status in answers.items() if status != 200} == {}
 
-        page.set_viewport_size({"width": 1440, "height": 900})
         cut_off = {}
-        for address in sorted(one for one in answers if "/admin/" in one):
+        forms = [f"{origin}/admin/marketdata/{path}/change/" for path in ("symbol/005930", "client/1")]
+        for address in [*sorted(one for one in answers if "/admin/" in one), *forms]:
+            page.set_viewport_size(DESK)
             page.goto(address)
             cut_off[address] = page.evaluate(CUT_OFF)
+            page.set_viewport_size(PHONE)
+            cut_off[address] += page.evaluate(HIDDEN)
         assert {address: found for address, found in cut_off.items() if found} == {}
         assert complained == []
 
         for path in ("symbol/", "client/add/", "ingestreject/"):
             page.goto(f"{origin}/admin/marketdata/{path}")
             assert shut_out(page) == [], path
-            page.set_viewport_size({"width": 390, "height": 844})
+            page.set_viewport_size(PHONE)
             assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), path
-            page.set_viewport_size({"width": 1440, "height": 900})
+            page.set_viewport_size(DESK)
         timetabled(page, expect, origin)
         alert_rule(page, expect, origin)
         assert complained == []
