@@ -20,6 +20,7 @@ from marketdata.backups import offsite
 from marketdata.limits import quotas, reached
 from marketdata.maintenance import leases, requests, retention, rollover
 from marketdata.models import BackupRun
+from marketdata.models.texts import kept
 from marketdata.realtime import cache_tables, measurements
 from marketdata.storage import storage
 from marketdata.vendors import keys
@@ -140,7 +141,7 @@ def back_up_asked(*, entry: int, **_: object) -> None:
         with storage().long_running():
             made = backups.make(rollover.utc_now())
         told = format_lazy("{name}: {state}", name=made.name, state=BackupRun.State(made.state).label)
-        return format_lazy("{told} ({error})", told=told, error=made.error) if made.error else told
+        return format_lazy("{told} ({error})", told=told, error=kept(made.error, made.texts)) if made.error else told
 
     requests.carry_out(entry, work)
 

@@ -160,7 +160,7 @@ def _upkeep(run: RolloverRun | None) -> Section:
         at = _moment(run.done_at) if run.done_at else "–"
         lines.append(_("rollover: {state}, {at}").format(state=run.get_state_display(), at=at))
         if run.error and run.state != RolloverRun.State.DONE:
-            lines.append(_line(run.error))
+            lines.append(_line(run.shown))
     newest = BackupRun.objects.order_by("-pk").first()
     good = BackupRun.objects.filter(state=BackupRun.State.VERIFIED).order_by("-verified_at").first()
     if newest is None:

@@ -38,14 +38,18 @@ class CalendarOverrideAdmin(SheetAdmin):
 @admin.register(RolloverRun)
 class RolloverRunAdmin(AskingPages):
     works = ("rollover", "retention")
-    list_display = ("trade_date", "state", "rows", "late_rows", "daily", "done_at", "archived_at", "error")
+    list_display = ("trade_date", "state", "rows", "late_rows", "daily", "done_at", "archived_at", "told")
     list_filter = ("state",)
     date_hierarchy = "trade_date"
     fields = (
-        "trade_date", "state", "expected", "rows", "checksum", "late_rows", "daily", "error", "tries", "retry_at",
+        "trade_date", "state", "expected", "rows", "checksum", "late_rows", "daily", "told", "tries", "retry_at",
         "accepted", "counted_at", "sealed_at", "verified_at", "moved_at", "aggregated_at", "cleaned_at", "done_at",
         "archived_at", "dropped_at", "fence",
     )  # fmt: skip
+
+    @admin.display(description=_("error"))
+    def told(self, run: RolloverRun) -> str:
+        return run.shown
 
 
 @admin.register(DroppedDay)
@@ -61,14 +65,18 @@ class DroppedDayAdmin(AskingPages):
 class BackupRunAdmin(AskingPages):
     works = ("backup",)
     list_display = (
-        "name", "kind", "state", "bytes", "started_at", "verified_at", "copied_at", "copy_proven_at", "error",
+        "name", "kind", "state", "bytes", "started_at", "verified_at", "copied_at", "copy_proven_at", "told",
     )  # fmt: skip
     list_filter = ("state", "kind")
     fields = (
         "name", "kind", "base", "vendor", "state", "position", "bytes", "raw_bytes", "sha256", "started_at", "ended_at",
-        "verified_at", "error", "copied_at", "copy_bytes", "copy_sha256", "copy_signer", "copy_proven_at",
+        "verified_at", "told", "copied_at", "copy_bytes", "copy_sha256", "copy_signer", "copy_proven_at",
         "copy_restored", "copy_place", "whole_report",
     )  # fmt: skip
+
+    @admin.display(description=_("error"))
+    def told(self, run: BackupRun) -> str:
+        return run.shown
 
     @admin.display(description=_("report"))
     def whole_report(self, run: BackupRun) -> str:

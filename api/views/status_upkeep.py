@@ -69,7 +69,8 @@ def read(now: datetime.datetime) -> dict[str, Any]:
 def rollover_shown(run: RolloverRun) -> dict[str, Any]:
     return {
         "date": run.trade_date.isoformat(), "state": run.state, "ticks": run.rows, "late": run.late_rows,
-        "daily": run.daily, "tries": run.tries, "error": run.error, "retry_at": _moment(run.retry_at),
+        "daily": run.daily, "tries": run.tries, "error": run.error, "texts": run.texts or {},
+        "retry_at": _moment(run.retry_at),
         "steps": [{"step": step, "at": _moment(getattr(run, f"{step}_at"))} for step in _STEPS],
     }  # fmt: skip
 
@@ -81,7 +82,7 @@ def backup_shown(run: BackupRun | None) -> dict[str, Any] | None:
     return {
         "id": run.pk, "name": run.name, "kind": run.kind, "state": run.state, "started_at": _moment(run.started_at),
         "ended_at": _moment(run.ended_at), "verified_at": _moment(run.verified_at), "bytes": run.bytes,
-        "error": run.error, "tables": len(tables), "copied_at": _moment(run.copied_at),
+        "error": run.error, "texts": run.texts or {}, "tables": len(tables), "copied_at": _moment(run.copied_at),
         "copy_proven_at": _moment(run.copy_proven_at),
         "rows": sum(verdict[0] for dates in tables.values() for verdict in dates.values()),
     }  # fmt: skip
@@ -166,7 +167,7 @@ class StatusUpkeepView(APIView):
 
 def _public(shown: dict[str, Any]) -> dict[str, Any]:
     """Errors may name addresses and users."""
-    quiet = {"error": ""}
+    quiet = {"error": "", "texts": {}}
     return {
         **shown,
         "rollovers": [one | quiet for one in shown["rollovers"]],

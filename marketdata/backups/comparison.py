@@ -15,10 +15,13 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import Mod
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata.maintenance import dropped
 from marketdata.models import IngestBatch, IngestBatchDay, IngestRequeue, RolloverRun, VoidedTick
+from marketdata.models.texts import Text
 from marketdata.storage import Storage, storage_of
 from marketdata.storage.backups import Progress
 from marketdata.storage.base import BOOKS, EVENTS, HISTORY, MINUTES, PRICES, TEMP
@@ -127,7 +130,7 @@ def first(
     store = storage_of(restored)
     tables = sorted(before)
     missing = sorted(set(tables) - set(restored.introspection.table_names()))
-    problems = [_("{table} is missing").format(table=table) for table in missing]
+    problems: list[Text] = [format_lazy(gettext_lazy("{table} is missing"), table=table) for table in missing]
     mine = look(store, [table for table in tables if table not in missing], step=_("comparing"), progress=progress)
     report: dict[str, Any] = {"tables": {}, **naming(excluded(taken)), "checks": {}, "changed": []}
     moved: set[str] = set()
@@ -141,20 +144,33 @@ def first(
             if left != right and table in (TEMP, HISTORY, MINUTES, DAYS):
                 moved.add(date)
             if table == HISTORY and left == right != here and _same_there(original, date, here):
-                there, then = (f"{count:,} ticks (checksum {checksum})" for count, checksum in (here, left))
-                report["changed"].append(f"{date}: {there}, its rollover found {then}")
+                told = gettext_lazy(
+                    "{date}: {rows:,} ticks (checksum {checksum}), its rollover found {then:,} ticks (checksum"
+                    " {before})"
+                )
+                figures = {"rows": here[0], "checksum": here[1], "then": left[0], "before": left[1]}
+                report["changed"].append(format_lazy(told, date=date, **figures))
             elif here not in (left, right):
                 if table in FLEETING:
                     verdict = "read"
                 elif left == right:
                     verdict = "different"
-                    problems.append(
-                        f"{table} {date}: {here[0]:,} rows, not {left[0]:,}, or others than in the original"
-                        + (" or than the rollover of that day found" if table == HISTORY else "")
-                    )
+                    if table == HISTORY:
+                        told = gettext_lazy(
+                            "{table} {date}: {rows:,} rows, not {wanted:,}, or others than in the original or than the"
+                            " rollover of that day found"
+                        )
+                    else:
+                        told = gettext_lazy(
+                            "{table} {date}: {rows:,} rows, not {wanted:,}, or others than in the original"
+                        )
+                    problems.append(format_lazy(told, table=table, date=date, rows=here[0], wanted=left[0]))
                 elif table in GROWING and not left[0] <= here[0] <= right[0]:
                     verdict = "different"
-                    problems.append(f"{table} {date}: {here[0]:,} rows, neither {left[0]:,} nor up to {right[0]:,}")
+                    told = gettext_lazy("{table} {date}: {rows:,} rows, neither {least:,} nor up to {most:,}")
+                    problems.append(
+                        format_lazy(told, table=table, date=date, rows=here[0], least=left[0], most=right[0])
+                    )
                 else:
                     verdict = PROOF.get(table, "read")
             verdicts[date] = [here[0], here[1], verdict]
@@ -183,7 +199,7 @@ def again(report: Mapping[str, Any], restored: BaseDatabaseWrapper, *, progress:
     """Compare a restored database with what was found the first time."""
     wanted: dict[str, dict[str, list[Any]]] = report["tables"]
     missing = sorted(set(wanted) - set(restored.introspection.table_names()))
-    problems = [_("{table} is missing").format(table=table) for table in missing]
+    problems: list[Text] = [format_lazy(gettext_lazy("{table} is missing"), table=table) for table in missing]
     there = [table for table in sorted(wanted) if table not in missing]
     mine = look(storage_of(restored), there, step=_("comparing"), progress=progress)
     tables: dict[str, dict[str, list[Any]]] = {}
@@ -193,9 +209,10 @@ def again(report: Mapping[str, Any], restored: BaseDatabaseWrapper, *, progress:
             here, then = dates.get(date, [0, 0]), wanted[table].get(date, [0, 0])[:2]
             tables[table][date] = [*here, "equal" if here == then else "different"]
             if here != then:
-                problems.append(
-                    f"{table} {date}: {here[0]:,} rows, not {then[0]:,}, or others than when it was verified"
+                told = gettext_lazy(
+                    "{table} {date}: {rows:,} rows, not {wanted:,}, or others than when it was verified"
                 )
+                problems.append(format_lazy(told, table=table, date=date, rows=here[0], wanted=then[0]))
     return {**report, "tables": tables, "problems": problems[:MOST_PROBLEMS]}
 
 
@@ -240,14 +257,15 @@ def _named(sums: Mapping[str, Any]) -> dict[str, Any]:
 
 def _compare_ledger(
     then: Mapping[str, Any], alias: str, original: str | None, checks: dict[str, Any], progress: Progress
-) -> list[str]:
-    problems = []
+) -> list[Text]:
+    problems: list[Text] = []
     if _sums(alias, then["until_us"]) != list(then["old"]):
-        problems.append("ingest_batch: the settled part is not what it was when the backup began")
+        problems.append(gettext_lazy("ingest_batch: the settled part is not what it was when the backup began"))
     mine = _rows(_batches(alias).filter(committed_us__gte=then["until_us"]))
     lost = sorted(set(then["recent"]) - mine.keys())
     if lost:
-        problems.append(f"ingest_batch: {len(lost):,} batches that were committed before are missing, first {lost[0]}")
+        told = gettext_lazy("ingest_batch: {count:,} batches that were committed before are missing, first {first}")
+        problems.append(format_lazy(told, count=len(lost), first=lost[0]))
     checks["batches"] = then["old"][0] + len(mine)
     if original is None:
         return problems
@@ -262,7 +280,8 @@ def _compare_ledger(
                   if theirs_by_day.get(key) != mine_by_day.get(key)}  # fmt: skip
         wrong -= _changed_since(alias, original, wrong, mine, theirs)
         if wrong:
-            problems.append(f"ingest_batch: {len(wrong):,} batches are not what the original has, first {min(wrong)}")
+            told = gettext_lazy("ingest_batch: {count:,} batches are not what the original has, first {first}")
+            problems.append(format_lazy(told, count=len(wrong), first=min(wrong)))
     checks["batches_compared"] = len(numbers)
     return problems
 
@@ -306,7 +325,7 @@ def _days(alias: str, numbers: Sequence[int]) -> dict[tuple[int, datetime.date],
 # --- ticks and candles ------------------------------------------------------------------------------------------------
 
 
-def _compare_ticks(store: Storage, date: datetime.date, checks: dict[str, Any]) -> list[str]:
+def _compare_ticks(store: Storage, date: datetime.date, checks: dict[str, Any]) -> list[Text]:
     """Ticks and ledger commit together: a restored day has exactly the rows its ledger says, less what retention
     dropped; or the difference that a person accepted."""
     alias = store.connection.alias
@@ -316,13 +335,14 @@ def _compare_ticks(store: Storage, date: datetime.date, checks: dict[str, Any]) 
     accepted = RolloverRun.objects.using(alias).filter(trade_date=date).values_list("accepted", flat=True).first()
     if told == found or (accepted and accepted.partition(": ")[0] == checksums.difference(told, found)):
         return []
-    return [f"ticks {date}: {found.rows:,} rows, the ledger restored with them says {told.rows:,}, or others"]
+    words = gettext_lazy("ticks {date}: {rows:,} rows, the ledger restored with them says {wanted:,}, or others")
+    return [format_lazy(words, date=date, rows=found.rows, wanted=told.rows)]
 
 
-def _compare_candles(store: Storage, date: datetime.date, checks: dict[str, Any]) -> list[str]:
+def _compare_candles(store: Storage, date: datetime.date, checks: dict[str, Any]) -> list[Text]:
     """What the restored trades make is what the restored minute candles say; of a day of which retention dropped the
     ticks, the candles or the ledger neither is the whole."""
-    wrong: list[str] = []
+    wrong: list[Text] = []
     if dropped.kinds(date, using=store.connection.alias):
         return wrong
     candles: dict[str, Bars] = {}
@@ -335,7 +355,8 @@ def _compare_candles(store: Storage, date: datetime.date, checks: dict[str, Any]
         made = dict(_made(store.read_day_ticks(date, symbol, feed)))
         checks["candles"] = checks.get("candles", 0) + len(made)
         if told != made:
-            wrong.append(f"market_data_minute {date} {feed}/{symbol}: not what the restored ticks make")
+            words = gettext_lazy("market_data_minute {date} {feed}/{symbol}: not what the restored ticks make")
+            wrong.append(format_lazy(words, date=date, feed=feed, symbol=symbol))
     return wrong
 
 

@@ -15,6 +15,7 @@ from typing import IO, Any, cast
 
 import zstandard
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata.backups import streams
 from marketdata.backups.plan import Known
@@ -76,11 +77,12 @@ def read(folder: Path, name: str) -> Manifest:
     """The manifest of a backup; BackupError if there is none, Tampered if it cannot be read."""
     path = folder / f"{name}{MANIFEST}"
     if PurePosixPath(name).name != name or not path.is_file():
-        there = ", ".join(names(folder)[-5:]) or _("none")
+        there = ", ".join(names(folder)[-5:]) or gettext_lazy("none")
         raise BackupError(
-            _("{name}: there is no such backup in {folder}. The latest: {there}").format(
-                name=name, folder=folder, there=there
-            )
+            gettext_lazy("{name}: there is no such backup in {folder}. The latest: {there}"),
+            name=name,
+            folder=folder,
+            there=there,
         )
     try:
         values = json.loads(path.read_bytes())
@@ -90,9 +92,9 @@ def read(folder: Path, name: str) -> Manifest:
         manifest = Manifest(**{key: value for key, value in values.items() if key in known})
         datetime.datetime.fromisoformat(manifest.started_at)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Tampered(_("{path} cannot be read: {error}").format(path=path, error=error)) from error
+        raise Tampered(gettext_lazy("{path} cannot be read: {error}"), path=path, error=error) from error
     if manifest.name != name:
-        raise Tampered(_("{path} is the manifest of another backup, {name}").format(path=path, name=manifest.name))
+        raise Tampered(gettext_lazy("{path} is the manifest of another backup, {name}"), path=path, name=manifest.name)
     return manifest
 
 
@@ -173,14 +175,17 @@ def check(folder: Path, manifest: Manifest, *, progress: Progress) -> None:
     """Tampered unless the archive has the SHA-256 that was stored."""
     path = path_of(folder, manifest.name)
     if not path.is_file():
-        raise Tampered(_("{path} is not there").format(path=path))
+        raise Tampered(gettext_lazy("{path} is not there"), path=path)
     size = path.stat().st_size
     if size != manifest.bytes:
         raise Tampered(
-            _("{path} has {size:,} bytes, not {bytes:,} as stored").format(path=path, size=size, bytes=manifest.bytes)
+            gettext_lazy("{path} has {size:,} bytes, not {bytes:,} as stored"),
+            path=path,
+            size=size,
+            bytes=manifest.bytes,
         )
     if streams.sha256(path, lambda at: progress(_("checking"), at, size)) != manifest.sha256:
-        raise Tampered(_("{path} was changed since it was stored: another SHA-256").format(path=path))
+        raise Tampered(gettext_lazy("{path} was changed since it was stored: another SHA-256"), path=path)
 
 
 def unpack(folder: Path, manifest: Manifest, target: Path, *, progress: Progress) -> None:
@@ -212,13 +217,14 @@ def unpack(folder: Path, manifest: Manifest, target: Path, *, progress: Progress
                 place.chmod(info.mode | 0o600)
     except (zstandard.ZstdError, tarfile.TarError, EOFError) as error:
         raise Tampered(
-            _("{path} cannot be unpacked: {error}").format(path=path_of(folder, manifest.name), error=error)
+            gettext_lazy("{path} cannot be unpacked: {error}"), path=path_of(folder, manifest.name), error=error
         ) from error
     if done != manifest.raw_bytes:
         raise Tampered(
-            _("{name} holds {done:,} bytes, not {raw_bytes:,}").format(
-                name=manifest.name, done=done, raw_bytes=manifest.raw_bytes
-            )
+            gettext_lazy("{name} holds {done:,} bytes, not {raw_bytes:,}"),
+            name=manifest.name,
+            done=done,
+            raw_bytes=manifest.raw_bytes,
         )
 
 

@@ -6,6 +6,11 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from marketdata import alarms
+from marketdata.models.texts import of_error
 from marketdata.types.units import SEOUL
 
 FULL, INCREMENTAL = "full", "incremental"
@@ -94,7 +99,7 @@ def choose(now: datetime.datetime, backups: Sequence[Known], plan: Plan) -> Choi
     try:
         needed = chain(newest.name, {one.name: one for one in archived})
     except BrokenChain as error:
-        return Choice(FULL, why=str(error))
+        return Choice(FULL, why=alarms.english(of_error(error)))
     # Half a turn early, so that the one of the same weekday is the full one however late the last began.
     if now - needed[0].started_at >= plan.full_every - min(plan.every, datetime.timedelta(days=1)) / 2:
         return Choice(FULL, why=f"the last full one is {needed[0].name}")
@@ -107,9 +112,9 @@ def chain(name: str, backups: Mapping[str, Known]) -> list[Known]:
     while True:
         one = backups.get(name)
         if one is None or not one.has_archive:
-            raise BrokenChain(f"{name} is missing")
+            raise BrokenChain(format_lazy(_("{name} is missing"), name=name))
         if any(other.name == name for other in found):
-            raise BrokenChain(f"{name} builds on itself")
+            raise BrokenChain(format_lazy(_("{name} builds on itself"), name=name))
         found.append(one)
         if one.kind == FULL:
             return found[::-1]

@@ -10,12 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
-from django.utils.translation import gettext as _
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
+from marketdata import alarms
 from marketdata.backups import container, workspace
 from marketdata.backups.plan import Known
 from marketdata.backups.workspace import Options
 from marketdata.models import BackupRun
+from marketdata.models.texts import Text, of_error
 from marketdata.storage import StorageError
 
 log = logging.getLogger(__name__)
@@ -73,15 +77,24 @@ def quietly(what: str) -> Iterator[None]:
         log.warning("backup not noted what=%s error=%s", what, type(error).__name__)
 
 
-def explain(error: BaseException, folder: Path) -> str:
+def explain(error: BaseException, folder: Path) -> Text:
     """What a person is told of an error; `folder` is where there may be no room."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         free = workspace.free(folder)
-        return _("no room left on the disk of {folder}: {free} free. Nothing was kept; make room").format(
-            folder=folder, free=free
-        )
+        told = _("no room left on the disk of {folder}: {free} free. Nothing was kept; make room")
+        return format_lazy(told, folder=folder, free=free)
     if isinstance(error, OperationalError | InterfaceError):
-        return _("the database cannot be reached: {error}").format(error=error)
+        return format_lazy(_("the database cannot be reached: {error}"), error=error)
     if isinstance(error, DatabaseError):
-        return _("the database said: {error}").format(error=error)
-    return str(error) or type(error).__name__
+        return format_lazy(_("the database said: {error}"), error=error)
+    return of_error(error)
+
+
+def note(run: BackupRun, error: Text) -> None:
+    """Put an error, "" for none, on a row that is not saved yet: in English, and by language beside it."""
+    run.error, run.texts = alarms.english(error), alarms.translations(error)
+
+
+def about(run: BackupRun, error: Text) -> Promise:
+    """What an alarm says of an error of a backup."""
+    return format_lazy("{name}: {error}", name=run.name, error=error)

@@ -8,13 +8,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from marketdata.backups import container, plan, workspace
 from marketdata.backups.container import Manifest
 from marketdata.backups.plan import BrokenChain
 from marketdata.backups.progress import silent
 from marketdata.backups.workspace import Options, options
+from marketdata.models.texts import of_error
 from marketdata.storage.backups import Backup, BackupError, Progress, backup_of
 
 
@@ -24,9 +25,7 @@ def restore(name: str, target: Path, *, given: Options | None = None, progress: 
     given = given or options()
     needed = chain(name, given)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise BackupError(
-            _("{target} is not empty: nothing is ever overwritten. Name an empty folder").format(target=target)
-        )
+        raise BackupError(_("{target} is not empty: nothing is ever overwritten. Name an empty folder"), target=target)
     backup = backup_of(needed[-1].vendor, given.programs, given.account)
     backup.restorable()
     existed = target.exists()
@@ -50,7 +49,7 @@ def latest(given: Options | None = None) -> str:
     given = given or options()
     verified = [one for one in container.everything(given.folder).values() if one.state == plan.VERIFIED]
     if not verified:
-        raise BackupError(_("there is no verified backup in {folder}").format(folder=given.folder))
+        raise BackupError(_("there is no verified backup in {folder}"), folder=given.folder)
     return max(verified, key=lambda one: one.started_at).name
 
 
@@ -61,7 +60,10 @@ def chain(name: str, given: Options) -> list[Manifest]:
         return [container.read(given.folder, one.name) for one in plan.chain(name, container.everything(given.folder))]
     except BrokenChain as error:
         raise BackupError(
-            _("{name} cannot be restored: {error} from {folder}").format(name=name, error=error, folder=given.folder)
+            _("{name} cannot be restored: {error} from {folder}"),
+            name=name,
+            error=of_error(error),
+            folder=given.folder,
         ) from error
 
 
@@ -73,9 +75,10 @@ def restore_chain(
     for earlier, later in itertools.pairwise(needed):
         if later.facts.get("from", earlier.position) != earlier.position:
             raise BackupError(
-                _("{later} does not begin where {earlier} ended: it is of another server, or builds on another backup")
-                .format(later=later.name, earlier=earlier.name)
-            )  # fmt: skip
+                _("{later} does not begin where {earlier} ended: it is of another server, or builds on another backup"),
+                later=later.name,
+                earlier=earlier.name,
+            )
     for manifest in needed:
         container.check(given.folder, manifest, progress=progress)
     target.mkdir(exist_ok=True, mode=0o700)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from django.db import connection
 from django.utils.text import format_lazy
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
 from marketdata.backups import container, expiry, plan, register, taking, verification, workspace
@@ -18,6 +17,7 @@ from marketdata.backups.progress import silent, watched
 from marketdata.backups.workspace import Options, options
 from marketdata.maintenance import leases
 from marketdata.models import BackupRun
+from marketdata.models.texts import Text
 from marketdata.storage import StorageError
 from marketdata.storage.backups import BackupError, Progress, backup_of
 
@@ -31,7 +31,7 @@ def run_due(now: datetime.datetime, *, given: Options | None = None, progress: P
     known = register.known(given)
     if plan.overdue(now, known, given.plan) and any(one.has_archive for one in known):
         hours = given.plan.patience.total_seconds() / 3600
-        told = format_lazy(gettext_lazy("no backup was verified for more than {hours:g} hours"), hours=hours)
+        told = format_lazy(_("no backup was verified for more than {hours:g} hours"), hours=hours)
         alarms.raise_alarm(register.OVERDUE, told)
     waiting = [one for one in known if one.state == plan.STORED and one.has_archive]
     if not plan.due(now, known, given.plan) and not waiting:
@@ -80,7 +80,7 @@ def _make(kind: str | None, now: datetime.datetime, given: Options, progress: Pr
         _failed(run, given, register.explain(error, given.folder))
         return run
     except BaseException as error:  # a time limit, Ctrl-C: leave nothing half done, and go
-        _failed(run, given, _("interrupted: {reason}").format(reason=type(error).__name__))
+        _failed(run, given, format_lazy(_("interrupted: {reason}"), reason=type(error).__name__))
         raise
     verification.verify_row(run, now, given, progress)
     if run.state == BackupRun.State.VERIFIED:
@@ -88,14 +88,15 @@ def _make(kind: str | None, now: datetime.datetime, given: Options, progress: Pr
     return run
 
 
-def _failed(run: BackupRun, given: Options, error: str) -> None:
+def _failed(run: BackupRun, given: Options, error: Text) -> None:
     with register.quietly("files"):
         container.remove(given.folder, run.name)
-    log.error("backup failed name=%s error=%s", run.name, error)
+    log.error("backup failed name=%s error=%s", run.name, alarms.english(error))
     try:
-        run.state, run.error, run.ended_at = BackupRun.State.FAILED, error, datetime.datetime.now(datetime.UTC)
+        run.state, run.ended_at = BackupRun.State.FAILED, datetime.datetime.now(datetime.UTC)
+        register.note(run, error)
         run.save()
-        alarms.raise_alarm(register.FAILED, f"{run.name}: {error}")
+        alarms.raise_alarm(register.FAILED, register.about(run, error))
     except register.GONE as gone:  # the database went away: its row is set right by the next run
         log.warning("backup not noted name=%s error=%s", run.name, type(gone).__name__)
         connection.close()

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 from django.db import DatabaseError, connection
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata import alarms
 from marketdata.backups import comparison, container, plan, register, workspace
@@ -39,7 +40,7 @@ def choose(kind: str | None, now: datetime.datetime, given: Options, backup: Bac
         if blocking_reason:
             choice = Choice(plan.FULL, why=blocking_reason)
     if kind == plan.INCREMENTAL and choice.base is None:
-        raise BackupError(_("no increment is possible, take a full one: {why}").format(why=choice.why))
+        raise BackupError(gettext_lazy("no increment is possible, take a full one: {why}"), why=choice.why)
     return choice
 
 
@@ -50,7 +51,7 @@ def take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progres
     workspace.make_folder(given.folder)
     size = backup.size(connection)
     if choice.base is None:
-        workspace.need_room(given.work, size, _("copying"))
+        workspace.need_room(given.work, size, gettext_lazy("copying"))
     store = storage()
     with workspace.working(given) as work, ExitStack() as lease_ended:
         lease = lease_ended.enter_context(_upkeep())

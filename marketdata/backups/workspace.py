@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from marketdata.backups.plan import Plan
+from marketdata.models.texts import Text
 from marketdata.storage.backups import BackupUnavailable, Programs
 
 
@@ -61,12 +62,10 @@ def make_folder(folder: Path) -> None:
             folder.chmod(0o711)  # as below: not to be read, but to be passed through
     except OSError as error:
         raise BackupUnavailable(
-            _("{folder} cannot be made: {strerror}. BACKUP_DIR names it").format(folder=folder, strerror=error.strerror)
+            _("{folder} cannot be made: {strerror}. BACKUP_DIR names it"), folder=folder, strerror=error.strerror
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise BackupUnavailable(
-            _("{folder} may not be written by this user. BACKUP_DIR names it").format(folder=folder)
-        )
+        raise BackupUnavailable(_("{folder} may not be written by this user. BACKUP_DIR names it"), folder=folder)
 
 
 @contextmanager
@@ -87,7 +86,7 @@ def host() -> str:
     return socket.gethostname()[:40]
 
 
-def need_room(folder: Path, wanted: int, purpose: str) -> None:
+def need_room(folder: Path, wanted: int, purpose: Text) -> None:
     """NoRoom unless the disk of a folder has `wanted` bytes free."""
     if not folder.exists():
         make_folder(folder)
@@ -97,7 +96,11 @@ def need_room(folder: Path, wanted: int, purpose: str) -> None:
             _(
                 "not enough room on the disk of {folder} for {purpose}: about {wanted:,.0f} MB wanted, "
                 "{free:,.0f} MB free"
-            ).format(folder=folder, purpose=purpose, wanted=wanted / 1e6, free=free / 1e6)
+            ),
+            folder=folder,
+            purpose=purpose,
+            wanted=wanted / 1e6,
+            free=free / 1e6,
         )
 
 

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from marketdata import alarms
 from marketdata.maintenance import leases
 from marketdata.models import AuditEntry
-from marketdata.models.texts import in_language
+from marketdata.models.texts import in_language, with_kind
 from marketdata.storage import storage
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def _outcome(entry: int, work: Callable[[], str | Promise]) -> str | Promise:
         told = _("not done, other upkeep is at it: {job} by {holder}")
         return format_lazy(told, job=error.job, holder=error.owner or "?")
     except Exception as error:
-        _end(entry, format_lazy(_("failed: {error}"), error=f"{type(error).__name__}: {error}"))
+        _end(entry, format_lazy(_("failed: {error}"), error=with_kind(error)))
         raise
 
 

@@ -49,6 +49,7 @@ class RolloverRun(models.Model):
     daily = models.BigIntegerField(_("daily candles"), null=True)
     tries = models.PositiveIntegerField(_("tries"), default=0)
     error = models.TextField(_("error"), blank=True)
+    texts = models.JSONField(null=True, editable=False)  # the error by language, without English
     retry_at = models.DateTimeField(_("next try"), null=True)
     counted_at = models.DateTimeField(_("counted ahead at"), null=True)
     sealed_at = models.DateTimeField(_("sealed at"), null=True)
@@ -75,6 +76,11 @@ class RolloverRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.trade_date} {self.state}"
+
+    @property
+    def shown(self) -> str:
+        """The error in the reader's language, where there is one."""
+        return in_language(self.error, self.texts)
 
 
 class DroppedDay(models.Model):
@@ -138,6 +144,7 @@ class BackupRun(models.Model):
     ended_at = models.DateTimeField(_("ended at"), null=True)
     verified_at = models.DateTimeField(_("restored and compared at"), null=True)
     error = models.TextField(_("error"), blank=True)
+    texts = models.JSONField(null=True, editable=False)  # the error by language, without English
     report = models.JSONField(_("report"), default=dict, blank=True)
     # Its copy in another place (BACKUP_OFFSITE): which place, the SHA-256 of its manifest there, who signed that.
     copy_place = models.CharField(_("copied to"), max_length=16, blank=True, default="", db_default="")
@@ -155,6 +162,11 @@ class BackupRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.state}"
+
+    @property
+    def shown(self) -> str:
+        """The error in the reader's language, where there is one."""
+        return in_language(self.error, self.texts)
 
 
 class Alarm(models.Model):

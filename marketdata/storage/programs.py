@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from marketdata.launcher import child_process
 from marketdata.storage.base import StorageError
@@ -47,9 +47,9 @@ class Programs:
             if found:
                 return Path(found)
         raise ProgramMissing(
-            _(
-                "{program} is not installed on this machine. Install {package}, or name its folder in BACKUP_PROGRAMS"
-            ).format(program=names[0], package=package)
+            _("{program} is not installed on this machine. Install {package}, or name its folder in BACKUP_PROGRAMS"),
+            program=names[0],
+            package=package,
         )
 
 
@@ -101,9 +101,10 @@ def run(
             process.wait()
     if process.returncode:
         raise ProgramFailed(
-            _("{name} failed, status {returncode}: {last_words}").format(
-                name=program.name, returncode=process.returncode, last_words=last_words(log)
-            )
+            _("{name} failed, status {returncode}: {last_words}"),
+            name=program.name,
+            returncode=process.returncode,
+            last_words=last_words(log),
         )
 
 
@@ -142,12 +143,10 @@ def wait(answers: Callable[[], bool], process: subprocess.Popen[bytes], *, secon
     while not answers():
         if process.poll() is not None:
             raise ProgramFailed(
-                _("the private server ended, status {returncode}: {last_words}").format(
-                    returncode=process.returncode, last_words=last_words(log)
-                )
+                _("the private server ended, status {returncode}: {last_words}"),
+                returncode=process.returncode,
+                last_words=last_words(log),
             )
         if time.monotonic() > limit:
-            raise ProgramFailed(
-                _("the private server does not answer: {last_words}").format(last_words=last_words(log))
-            )
+            raise ProgramFailed(_("the private server does not answer: {last_words}"), last_words=last_words(log))
         time.sleep(0.05)

@@ -216,6 +216,8 @@ def test_a_batch_that_differs_from_the_original_and_was_not_corrected_makes_the_
     run = backups.make(NOW, given=given, progress=progress)
 
     assert (run.state, "1 batches are not what the original has" in run.error) == ("failed", True)
+    assert "배치 1개가 원본과 다릅니다" in (run.texts or {})["ko"]
+    assert "; ".join(run.report["problems"]) == run.error
 
 
 def test_late_ticks_of_a_dropped_day_that_come_meanwhile_are_no_difference(store, given):

@@ -227,7 +227,7 @@ def judge(name: str, acked: str, again: bool, vault: str = "") -> None:
     if torn:
         trouble.append(f"{name}: {len(torn)} batches have other rows than their ledger says")
     if again:
-        trouble += backups.verify(name)["problems"]
+        trouble += map(str, backups.verify(name)["problems"])
     tell(batches=len(stored), ticks=ticks, trouble=trouble)
 
 

@@ -16,12 +16,14 @@ from marketdata.calendar import trading_dates
 from marketdata.maintenance import requests
 from marketdata.models import (
     AuditEntry,
+    BackupRun,
     Client,
     DeadLetter,
     IngestBatch,
     IngestBatchDay,
     IngestReject,
     IngestStream,
+    RolloverRun,
     Source,
 )
 from marketdata.types.tick_arrays import batch_number
@@ -194,6 +196,21 @@ def test_why_something_is_missing_is_told_in_the_readers_language_with_the_code_
     alone = browser.get(f"/admin/marketdata/gap/{known.pk}/change/").text
     assert "처음 받은 체결 이전의 당일 체결 누락" in alone
     assert "before_first_trade" in alone
+
+
+@pytest.mark.once
+def test_why_a_rollover_or_a_backup_failed_is_told_in_the_readers_language(serving):
+    at = datetime.datetime(2026, 3, 16, 8, 1, tzinfo=datetime.UTC)
+    told = {"error": "no room", "texts": {"ko": "공간 없음"}}
+    RolloverRun.objects.create(trade_date=at.date(), state="sealed", tries=1, **told)
+    BackupRun.objects.create(kind="full", vendor="sqlite", name="full-1", state="failed", started_at=at, **told)
+    browser = browser_of(person("operator"))
+
+    for language, words in (("ko", "공간 없음"), ("en", "no room")):
+        browser.cookies["naru_language"] = language
+        for model, key in (("rolloverrun", "2026-03-16"), ("backuprun", BackupRun.objects.get().pk)):
+            assert words in browser.get(f"/admin/marketdata/{model}/").text
+            assert words in browser.get(f"/admin/marketdata/{model}/{key}/change/").text
 
 
 @pytest.mark.once

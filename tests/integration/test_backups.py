@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import translation
 
 from marketdata import backups
 from marketdata.backups import container, taking
@@ -275,6 +276,23 @@ def test_a_folder_that_cannot_be_made_is_named(store, given, tmp_path):
     run = backups.make(NOW, given=dataclasses.replace(given, folder=tmp_path / "file/backups"))
 
     assert (run.state, "BACKUP_DIR" in run.error) == ("failed", True)
+
+
+def test_why_a_backup_failed_is_kept_for_readers_of_each_language(store, given, tmp_path):
+    (tmp_path / "file").touch()
+
+    with translation.override("ko"):  # of the worker, which is nobody's
+        run = backups.make(NOW, given=dataclasses.replace(given, folder=tmp_path / "file/backups"))
+
+    run.refresh_from_db()
+    alarm = Alarm.objects.get(code="backup_failed")
+    english = f"{tmp_path}/file/backups cannot be made: Not a directory. BACKUP_DIR names it"
+    korean = f"{tmp_path}/file/backups 폴더를 만들 수 없습니다: Not a directory. BACKUP_DIR에서 정합니다"
+    assert (run.error, alarm.message) == (english, f"{run.name}: {english}")
+    assert (run.texts, alarm.texts) == ({"ko": korean}, {"ko": f"{run.name}: {korean}"})
+    assert run.shown == run.error
+    with translation.override("ko"):
+        assert run.shown == korean
 
 
 def test_an_increment_where_there_are_none_is_refused_in_words(store, given, commands):

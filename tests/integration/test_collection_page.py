@@ -41,6 +41,7 @@ def upkeep():
     at = datetime.datetime(2026, 3, 16, 8, 1, tzinfo=datetime.UTC)
     RolloverRun.objects.create(
         trade_date=DAY, state="verified", expected=True, rows=1_234, late_rows=2, tries=3, error="10.0.0.7: no room",
+        texts={"ko": "10.0.0.7: 공간 없음"},
         counted_at=at, sealed_at=at, verified_at=at,
     )  # fmt: skip
     BackupRun.objects.create(
@@ -48,8 +49,9 @@ def upkeep():
         bytes=2_500_000, report={"tables": {"market_data_tick": ROWS_OF_A_TABLE, "gap": {"": [1, 1, "equal"]}}},
     )  # fmt: skip
     BackupRun.objects.create(
-        kind="full", vendor="sqlite", name="full-2", state="failed", started_at=at, error="10.0.0.7: away"
-    )
+        kind="full", vendor="sqlite", name="full-2", state="failed", started_at=at, error="10.0.0.7: away",
+        texts={"ko": "10.0.0.7: 응답 없음"},
+    )  # fmt: skip
 
 
 def wrong():
@@ -123,6 +125,7 @@ def test_the_upkeep_is_told_step_by_step_and_its_errors_to_operators_alone(servi
 
     (run,) = told["rollovers"]
     assert (run["date"], run["state"], run["ticks"], run["error"]) == ("2026-03-13", "verified", 1_234, "")
+    assert (run["texts"], told["backup"]["texts"]) == ({}, {})
     assert [one["step"] for one in run["steps"] if one["at"]] == ["counted", "sealed", "verified"]
     assert (told["backup"]["name"], told["backup"]["state"], told["backup"]["error"]) == ("full-2", "failed", "")
     verified = told["verified_backup"]
@@ -257,6 +260,14 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(publishing_w
         answers = [(address, page.request.get(address).status) for address in addresses if "#" not in address]
         assert [one for one in answers if one[1] != 200] == []
         assert [text for text in complained if "503" not in text] == []  # Chromium tells of who did not answer
+
+        page.context.add_cookies([{"name": "naru_language", "value": "ko", "url": origin}])
+        page.reload()
+        expect(page.locator("#backup")).to_contain_text("10.0.0.7: 응답 없음")
+        expect(page.locator("#rollover-note")).to_contain_text("공간 없음")
+        page.context.add_cookies([{"name": "naru_language", "value": "en", "url": origin}])
+        page.reload()
+        expect(page.locator("#backup")).to_contain_text("10.0.0.7: away")
 
         aside.submit(and_leave, lambda: alarms.resolve("storage_failing")).result()
         expect(items).to_have_count(2)

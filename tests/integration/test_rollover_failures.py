@@ -1,5 +1,6 @@
 """A rollover that dies, is refused or must wait is finished by the next one, and a person is told of it."""
 
+import re
 from contextlib import suppress
 
 import pytest
@@ -75,6 +76,8 @@ def test_a_day_that_cannot_be_moved_holds_up_no_other():
     assert "the ledger has 4 ticks" in run.error
     assert "stored are 2" in run.error
     assert f"verify_day {MONDAY}" in run.error
+    assert re.match("Mismatch: .*[가-힣]", (run.texts or {})["ko"])
+    assert (Alarm.objects.get(code="rollover_failed").texts or {}) == run.texts
     assert Alarm.objects.get(code="rollover_failed").subject == "2026-03-16"
     assert storage().dates(TEMP) == [MONDAY]
     assert run_at("2026-03-18 08:05:30") == []  # not at once again

@@ -31,7 +31,10 @@ class StatusUpkeep(serializers.Serializer[Any]):
     t = serializers.DateTimeField()
     trading_day = serializers.DateField()
     next_rollover = serializers.DateTimeField(help_text="when that of the trading day is due")
-    rollovers = serializers.ListField(child=serializers.DictField(), help_text="the newest, each with its `steps`")
+    rollovers = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="the newest, each with its `steps`, `error` and `texts`, the error in other languages",
+    )
     backup = serializers.DictField(allow_null=True, help_text="the newest, however it ended")
     verified_backup = serializers.DictField(allow_null=True, help_text="the newest that was restored and compared")
     disks = serializers.ListField(child=serializers.DictField(), help_text="of the machine that answers, in bytes")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata.backups import streams
 from marketdata.backups.offsite.places import MOST_SMALL, Miscopied, NotThere, Place, PlaceUnavailable
@@ -38,7 +39,7 @@ class Bucket(Place):
             from botocore.config import Config
         except ImportError as error:
             raise PlaceUnavailable(
-                _("{package} is not installed: pip install -r requirements/offsite.txt").format(package="botocore")
+                gettext_lazy("{package} is not installed: pip install -r requirements/offsite.txt"), package="botocore"
             ) from error
         self._bucket, self._prefix, self._part_bytes = bucket, f"{prefix}/" if prefix else "", part_bytes
         self.shown = f"s3://{bucket}/{prefix}".rstrip("/")
@@ -62,7 +63,7 @@ class Bucket(Place):
             )
         except ValueError as error:  # an endpoint that is no address
             raise PlaceUnavailable(
-                _("{place} cannot be used: {reason}").format(place=self.shown, reason=error)
+                gettext_lazy("{place} cannot be used: {reason}"), place=self.shown, reason=error
             ) from error
 
     def names(self) -> list[str]:
@@ -79,7 +80,7 @@ class Bucket(Place):
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key(name))
             content: bytes = answer["Body"].read(MOST_SMALL + 1)
         if len(content) > MOST_SMALL:
-            raise Miscopied(_("{name} in {place} is far too large").format(name=name, place=self.shown))
+            raise Miscopied(gettext_lazy("{name} in {place} is far too large"), name=name, place=self.shown)
         return content
 
     def write(self, name: str, content: bytes) -> None:
@@ -116,9 +117,9 @@ class Bucket(Place):
         if length_there != size or self._read_back(name, size, progress) != streams.sha256(source):
             self.remove(name)
             raise Miscopied(
-                _("{name} came to {place} changed: is its disk sound? It is sent again").format(
-                    name=name, place=self.shown
-                )
+                gettext_lazy("{name} came to {place} changed: is its disk sound? It is sent again"),
+                name=name,
+                place=self.shown,
             )
 
     def download(self, name: str, target: Path, *, progress: Progress) -> str:
@@ -195,14 +196,14 @@ class Bucket(Place):
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if name and code in MISSING:
-                raise NotThere(_("{name} is not in {place}").format(name=name, place=self.shown)) from error
+                raise NotThere(gettext_lazy("{name} is not in {place}"), name=name, place=self.shown) from error
             words = str(error.response.get("Error", {}).get("Message", ""))[:300]
             raise PlaceUnavailable(
-                _("{place} refused: {code} {words}").format(place=self.shown, code=code, words=words)
+                gettext_lazy("{place} refused: {code} {words}"), place=self.shown, code=code, words=words
             ) from error
         except (BotoCoreError, HTTPClientError) as error:
             raise PlaceUnavailable(
-                _("{place} cannot be reached: {reason}").format(place=self.shown, reason=str(error)[:300])
+                gettext_lazy("{place} cannot be reached: {reason}"), place=self.shown, reason=str(error)[:300]
             ) from error
 
 

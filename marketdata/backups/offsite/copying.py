@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connection
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata import alarms
 from marketdata.backups import container, plan, register, streams, workspace
@@ -27,6 +28,7 @@ from marketdata.backups.progress import silent, watched
 from marketdata.backups.workspace import Options, options
 from marketdata.maintenance import leases
 from marketdata.models import BackupRun
+from marketdata.models.texts import Text, joined, of_error
 from marketdata.storage import StorageError
 from marketdata.storage.backups import BackupError, BackupUnavailable, ProgramMissing, Progress
 
@@ -61,7 +63,7 @@ def run_due(
 
 def _run(now: datetime.datetime, given: Options, where: Offsite, at_once: bool, progress: Progress) -> list[str]:
     copied: list[str] = []
-    failed: list[str] = []
+    failed: list[Text] = []
     place_id = ""
     with _noting(failed, given.folder):
         place = where.place()
@@ -79,7 +81,7 @@ def _run(now: datetime.datetime, given: Options, where: Offsite, at_once: bool, 
                     expire(now, place, place_id, given, where)
     with register.quietly("alarm"):
         if failed:
-            alarms.raise_alarm(FAILED, "; ".join(failed)[:2000])
+            alarms.raise_alarm(FAILED, joined(failed))
         else:
             alarms.resolve(FAILED)
     _sweep(given)
@@ -87,14 +89,14 @@ def _run(now: datetime.datetime, given: Options, where: Offsite, at_once: bool, 
 
 
 @contextmanager
-def _noting(failed: list[str], folder: Path) -> Iterator[None]:
+def _noting(failed: list[Text], folder: Path) -> Iterator[None]:
     """What goes wrong is noted, and the next step tried: one that a signer who is away holds up is no reason not to
     prove. `folder` is where there may be no room."""
     try:
         yield
     except (StorageError, OSError, leases.LeaseLost, *register.GONE) as error:
         failed.append(register.explain(error, folder))
-        log.warning("copies failed error=%s", failed[-1])
+        log.warning("copies failed error=%s", alarms.english(failed[-1]))
 
 
 def _runs(place_id: str) -> list[BackupRun]:
@@ -134,9 +136,13 @@ def _copy(
     manifest = manifests.path_of(run.name)
     if manifest in there and place.read(manifest) != content:
         raise Miscopied(
-            _("{place} has another backup called {name}: does another installation copy to it? Each needs a folder or"
-              " prefix of its own").format(place=place.shown, name=run.name)
-        )  # fmt: skip
+            gettext_lazy(
+                "{place} has another backup called {name}: does another installation copy to it? Each needs a folder or"
+                " prefix of its own"
+            ),
+            place=place.shown,
+            name=run.name,
+        )
     for name in copy.files:
         if manifest not in there:
             place.upload(outbox / name, name, progress=progress)
@@ -162,14 +168,15 @@ def forget(name: str, given: Options, where: Offsite) -> list[str]:
         there = _runs(places.identify(place))
         names = {run.name for run in there if run.name == name}
         if not names:
-            raise BackupError(_("{name} was not copied to {place}").format(name=name, place=place.shown))
+            raise BackupError(gettext_lazy("{name} was not copied to {place}"), name=name, place=place.shown)
         for run in reversed(there):  # the oldest first: what builds on one of them is one of them
             if run.base is not None and run.base.name in names:
                 names.add(run.name)
         gone = [one for one in names if not container.path_of(given.folder, one).is_file()]
         if gone:
             raise BackupError(
-                _("{name} is not here any more: what the other place has of it is the only copy").format(name=gone[0])
+                gettext_lazy("{name} is not here any more: what the other place has of it is the only copy"),
+                name=gone[0],
             )
         for run in there:
             if run.name in names:
@@ -281,10 +288,10 @@ def _prove_due(
     except (BackupUnavailable, ProgramMissing):  # says nothing about the copy
         raise
     except StorageError as error:
-        problems = [str(error)]
+        problems = [of_error(error)]
     if problems:
         with register.quietly("alarm"):
-            alarms.raise_alarm(WRONG, f"{newest.name}: {'; '.join(problems)}"[:2000], subject=newest.name)
+            alarms.raise_alarm(WRONG, register.about(newest, joined(problems)), subject=newest.name)
         return False
     alarms.resolve(WRONG)
     return True
@@ -293,7 +300,7 @@ def _prove_due(
 def prove(
     run: BackupRun, now: datetime.datetime, place: Place, place_id: str, given: Options, where: Offsite,
     progress: Progress,
-) -> list[str]:  # fmt: skip
+) -> list[Text]:  # fmt: skip
     """Fetch a copy with its chain, restore it beside the original and compare; what is wrong. BackupError where the
     place has something else than what was sent."""
     known = {one.name: one.copy_sha256 for one in _runs(place_id)}
@@ -301,7 +308,7 @@ def prove(
     keys = sealing.identities(key) if key.is_file() else []
     trust = Trust(signers=where.signers, unsigned=True, known=known)
     _pieces, report = restoring.prove(place, run.name, lambda copy: keys, trust, given=given, progress=progress)
-    problems = [str(problem) for problem in report.get("problems", [])]
+    problems: list[Text] = list(report.get("problems", ()))
     if not problems:
         run.copy_proven_at, run.copy_restored = now, bool(report)
         run.save(update_fields=["copy_proven_at", "copy_restored"])

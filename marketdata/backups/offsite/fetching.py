@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from marketdata.backups import container, plan
 from marketdata.backups.container import Tampered
@@ -55,9 +55,10 @@ def look(place: Place, name: str, trust: Trust, *, place_id: str) -> Piece:
     except NotThere as error:
         there = ", ".join(names(place)[-5:]) or _("none")
         raise NotThere(
-            _("{name}: there is no such backup in {folder}. The latest: {there}").format(
-                name=name, folder=place.shown, there=there
-            )
+            _("{name}: there is no such backup in {folder}. The latest: {there}"),
+            name=name,
+            folder=place.shown,
+            there=there,
         ) from error
     signer = signer_of(place, name, content, trust.signers)
     if trust.signers is None and not trust.unsigned:
@@ -66,23 +67,26 @@ def look(place: Place, name: str, trust: Trust, *, place_id: str) -> Piece:
         )
     if not signer and not trust.unsigned:
         raise Unsigned(
-            _("{name} in {place} is not signed: anybody could have put it there. Whoever has the key signs it by"
-              " manage.py prove_backup {name} --sign KEY; --unsigned takes it as it is").format(
-                name=name, place=place.shown
-            )
-        )  # fmt: skip
+            _(
+                "{name} in {place} is not signed: anybody could have put it there. Whoever has the key signs it by"
+                " manage.py prove_backup {name} --sign KEY; --unsigned takes it as it is"
+            ),
+            name=name,
+            place=place.shown,
+        )
     copy = manifests.parse(content, name)
     if copy.place != place_id:
         raise Tampered(
-            _("{name} was not made for {place} but for another place ({id}): it was put there").format(
-                name=name, place=place.shown, id=copy.place[:16]
-            )
+            _("{name} was not made for {place} but for another place ({id}): it was put there"),
+            name=name,
+            place=place.shown,
+            id=copy.place[:16],
         )
     if name in trust.known and trust.known[name] != manifests.digest(content):
         raise Tampered(
-            _("the manifest of {name} in {place} is not the one that was stored there").format(
-                name=name, place=place.shown
-            )
+            _("the manifest of {name} in {place} is not the one that was stored there"),
+            name=name,
+            place=place.shown,
         )
     return Piece(copy, content, signer)
 
@@ -110,22 +114,28 @@ def chain(place: Place, name: str, trust: Trust) -> list[Piece]:
     while found[-1].copy.kind != plan.FULL:
         above = found[-1].copy
         if len(found) >= MOST_PIECES or above.base in {one.copy.name for one in found}:
-            raise Tampered(_("{name} builds on itself").format(name=name))
+            raise Tampered(_("{name} builds on itself"), name=name)
         try:
             below = look(place, above.base, trust, place_id=place_id)
         except NotThere as error:
             raise NotThere(
-                _("{name} cannot be restored: {base}, which it builds on, is missing in {place}. Take one before it,"
-                  " or the copy of another place").format(name=name, base=above.base, place=place.shown)
-            ) from error  # fmt: skip
+                _(
+                    "{name} cannot be restored: {base}, which it builds on, is missing in {place}. Take one before it,"
+                    " or the copy of another place"
+                ),
+                name=name,
+                base=above.base,
+                place=place.shown,
+            ) from error
         if manifests.digest(below.content) != above.base_sha256:
             raise Tampered(
-                _("{base} in {place} is not the one that {name} builds on: its manifest was exchanged").format(
-                    base=above.base, place=place.shown, name=above.name
-                )
+                _("{base} in {place} is not the one that {name} builds on: its manifest was exchanged"),
+                base=above.base,
+                place=place.shown,
+                name=above.name,
             )
         if below.copy.began > above.began or below.copy.vendor != above.vendor:
-            raise Tampered(_("{name} builds on something younger").format(name=above.name))
+            raise Tampered(_("{name} builds on something younger"), name=above.name)
         found.append(below)
     return found[::-1]
 
@@ -144,15 +154,18 @@ def latest(place: Place, trust: Trust, *, now: datetime.datetime, old: datetime.
             continue
         break
     if not found:
-        raise BackupError(_("{place} has no backup that can be believed").format(place=place.shown))
+        raise BackupError(_("{place} has no backup that can be believed"), place=place.shown)
     newest = found[0]
     if now - newest.began > old:
         raise BackupError(
-            _("the newest in {place} is {name}, of {hours:,.0f} hours ago: newer ones may have been taken away. If that"
-              " is as expected, name it").format(
-                place=place.shown, name=newest.name, hours=(now - newest.began).total_seconds() / 3600
-            )
-        )  # fmt: skip
+            _(
+                "the newest in {place} is {name}, of {hours:,.0f} hours ago: newer ones may have been taken away. If"
+                " that is as expected, name it"
+            ),
+            place=place.shown,
+            name=newest.name,
+            hours=(now - newest.began).total_seconds() / 3600,
+        )
     return newest.name
 
 
@@ -174,11 +187,15 @@ def fetch(
             if (size, found) != (wanted.bytes, wanted.sha256):
                 sealed.unlink()
                 raise Tampered(
-                    _("{name} in {place} is not what was stored there: {bytes:,} bytes of {wanted:,}, another SHA-256."
-                      " Take the copy of another place, or one before it").format(
-                        name=sealed_name, place=place.shown, bytes=size, wanted=wanted.bytes
-                    )
-                )  # fmt: skip
+                    _(
+                        "{name} in {place} is not what was stored there: {bytes:,} bytes of {wanted:,}, another"
+                        " SHA-256. Take the copy of another place, or one before it"
+                    ),
+                    name=sealed_name,
+                    place=place.shown,
+                    bytes=size,
+                    wanted=wanted.bytes,
+                )
             if not keys:
                 sealed.unlink()
                 continue
@@ -187,7 +204,7 @@ def fetch(
             sealed.unlink()
             if (opened.plain_bytes, opened.plain_sha256) != (wanted.plain_bytes, wanted.plain_sha256):
                 part.unlink()
-                raise Tampered(_("{name} opens to something else than its manifest says").format(name=sealed_name))
+                raise Tampered(_("{name} opens to something else than its manifest says"), name=sealed_name)
             part.replace(target)
         if keys:
             _belongs(container.read(folder, piece.copy.name), piece.copy)
@@ -199,4 +216,4 @@ def _belongs(inner: container.Manifest, copy: Copy) -> None:
     if (inner.kind, inner.vendor, inner.base, inner.sha256, inner.bytes) != (
         copy.kind, copy.vendor, copy.base, archive.plain_sha256, archive.plain_bytes,
     ):  # fmt: skip
-        raise Tampered(_("{name}: what is inside is another backup").format(name=copy.name))
+        raise Tampered(_("{name}: what is inside is another backup"), name=copy.name)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata.backups import streams, workspace
 from marketdata.backups.offsite.places import MOST_SMALL, Miscopied, NotThere, Place, PlaceUnavailable
@@ -33,7 +34,7 @@ class MountedFolder(Place):
         with self._asked(name), (self.folder / name).open("rb") as file:
             content = file.read(MOST_SMALL + 1)
         if len(content) > MOST_SMALL:
-            raise Miscopied(_("{name} in {place} is far too large").format(name=name, place=self.shown))
+            raise Miscopied(gettext_lazy("{name} in {place} is far too large"), name=name, place=self.shown)
         return content
 
     def write(self, name: str, content: bytes) -> None:
@@ -56,9 +57,9 @@ class MountedFolder(Place):
             if self._read_back(part, size, progress) != wanted:
                 part.unlink()
                 raise Miscopied(
-                    _("{name} came to {place} changed: is its disk sound? It is sent again").format(
-                        name=name, place=self.shown
-                    )
+                    gettext_lazy("{name} came to {place} changed: is its disk sound? It is sent again"),
+                    name=name,
+                    place=self.shown,
                 )
             part.replace(self.folder / name)
             streams.sync_folder(self.folder)
@@ -112,11 +113,11 @@ class MountedFolder(Place):
             yield
         except FileNotFoundError as error:
             if name and self.folder.is_dir():
-                raise NotThere(_("{name} is not in {place}").format(name=name, place=self.shown)) from error
+                raise NotThere(gettext_lazy("{name} is not in {place}"), name=name, place=self.shown) from error
             raise PlaceUnavailable(
-                _("{place} is not there: mount it, or correct BACKUP_OFFSITE").format(place=self.shown)
+                gettext_lazy("{place} is not there: mount it, or correct BACKUP_OFFSITE"), place=self.shown
             ) from error
         except OSError as error:
             raise PlaceUnavailable(
-                _("{place} cannot be used: {reason}").format(place=self.shown, reason=error.strerror or error)
+                gettext_lazy("{place} cannot be used: {reason}"), place=self.shown, reason=error.strerror or error
             ) from error

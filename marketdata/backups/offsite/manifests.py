@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from marketdata.backups import container, plan
 from marketdata.backups.container import Tampered
@@ -81,10 +81,10 @@ def parse(content: bytes, name: str) -> Copy:
         _check(copy)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Tampered(
-            _("{path} is no manifest of a copy: {reason}").format(path=path_of(name), reason=str(error)[:200])
+            _("{path} is no manifest of a copy: {reason}"), path=path_of(name), reason=str(error)[:200]
         ) from error
     if copy.name != name:
-        raise Tampered(_("{path} is the manifest of another backup, {name}").format(path=path_of(name), name=copy.name))
+        raise Tampered(_("{path} is the manifest of another backup, {name}"), path=path_of(name), name=copy.name)
     return copy
 
 

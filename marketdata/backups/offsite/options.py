@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from marketdata.backups.offsite.bucket import Bucket
 from marketdata.backups.offsite.folder import MountedFolder
@@ -42,7 +42,7 @@ class Offsite:
         path = Path(rest if scheme == "file" and rest else self.url)
         if not path.is_absolute():
             raise PlaceUnavailable(
-                _("{url} is no place for copies: name a folder from / on, or s3://bucket/prefix").format(url=self.url)
+                _("{url} is no place for copies: name a folder from / on, or s3://bucket/prefix"), url=self.url
             )
         return MountedFolder(path)
 

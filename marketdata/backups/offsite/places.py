@@ -10,7 +10,7 @@ import re
 import secrets
 from pathlib import Path
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from marketdata.storage.backups import BackupError, BackupUnavailable, Progress
 
@@ -75,10 +75,12 @@ def identify(place: Place) -> str:
             _(
                 "{place} has no {mark}: is it mounted, and is it the right one? Where it is new:"
                 " manage.py copy_backups --new-place"
-            ).format(place=place.shown, mark=MARK)
+            ),
+            place=place.shown,
+            mark=MARK,
         ) from error
     except (ValueError, TypeError, KeyError) as error:
-        raise PlaceUnavailable(_("{mark} of {place} cannot be read").format(mark=MARK, place=place.shown)) from error
+        raise PlaceUnavailable(_("{mark} of {place} cannot be read"), mark=MARK, place=place.shown) from error
     return found
 
 
@@ -87,7 +89,7 @@ def begin(place: Place, now: datetime.datetime) -> str:
     found = place.names()
     if found:
         raise BackupError(
-            _("{place} is not empty ({name}): name an empty folder or prefix").format(place=place.shown, name=found[0])
+            _("{place} is not empty ({name}): name an empty folder or prefix"), place=place.shown, name=found[0]
         )
     name = secrets.token_hex(8)
     mark = {"what": "naru-backup-place", "format": FORMAT, "id": name, "made_at": now.isoformat()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata.backups import streams
 from marketdata.backups.container import Tampered
@@ -40,7 +41,7 @@ def _pyrage() -> Any:
         import pyrage
     except ImportError as error:
         raise BackupUnavailable(
-            _("{package} is not installed: pip install -r requirements/offsite.txt").format(package="pyrage")
+            gettext_lazy("{package} is not installed: pip install -r requirements/offsite.txt"), package="pyrage"
         ) from error
     return pyrage
 
@@ -55,9 +56,9 @@ def recipients(words: Sequence[str]) -> list[Any]:
             found.append(kind.Recipient.from_str(word))
         except (pyrage.RecipientError, ValueError) as error:
             raise BackupError(
-                _("BACKUP_RECIPIENTS: {word} is no public key ({reason}); age1… or ssh-ed25519 … is one").format(
-                    word=word[:12], reason=error
-                )
+                gettext_lazy("BACKUP_RECIPIENTS: {word} is no public key ({reason}); age1… or ssh-ed25519 … is one"),
+                word=word[:12],
+                reason=error,
             ) from error
     return found
 
@@ -69,19 +70,19 @@ def identities(file: Path) -> list[Any]:
     try:
         with file.open("rb") as opened:
             if wire.is_open_to_others(os.fstat(opened.fileno())):
-                raise BackupError(_("{file} may be read by others: chmod 600 {file}").format(file=file))
+                raise BackupError(gettext_lazy("{file} may be read by others: chmod 600 {file}"), file=file)
             content = opened.read(MOST_IDENTITIES)
     except OSError as error:
-        raise BackupError(_("{file} cannot be read: {reason}").format(file=file, reason=error.strerror)) from error
+        raise BackupError(gettext_lazy("{file} cannot be read: {reason}"), file=file, reason=error.strerror) from error
     try:
         if content.startswith(b"-----BEGIN"):
             return [pyrage.ssh.Identity.from_buffer(content)]
         lines = [line.strip() for line in content.decode().splitlines()]
         found = [pyrage.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#")]
     except (pyrage.IdentityError, ValueError) as error:
-        raise BackupError(_("{file} is no private key: {reason}").format(file=file, reason=error)) from error
+        raise BackupError(gettext_lazy("{file} is no private key: {reason}"), file=file, reason=error) from error
     if not found:
-        raise BackupError(_("{file} has no private key in it").format(file=file))
+        raise BackupError(gettext_lazy("{file} has no private key in it"), file=file)
     return found
 
 
@@ -92,7 +93,7 @@ def new_identity(file: Path) -> str:
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
-        raise BackupError(_("{file} is there already: keys are never overwritten").format(file=file)) from error
+        raise BackupError(gettext_lazy("{file} is there already: keys are never overwritten"), file=file) from error
     with os.fdopen(descriptor, "wb") as output:
         output.write(f"# public key: {public}\n{identity}\n".encode())
         streams.sync(output)
@@ -129,12 +130,16 @@ def decrypt(source: Path, target: Path, keys: Sequence[Any], *, progress: Progre
             _passed(pyrage.decrypt_io, reader, writer, list(keys))
         except pyrage.DecryptError as error:
             raise NoKey(
-                _("{name} does not open with the private key that was given: {reason}. Name the one that belongs to"
-                  " BACKUP_RECIPIENTS (--identity FILE)").format(name=source.name, reason=error)
-            ) from error  # fmt: skip
+                gettext_lazy(
+                    "{name} does not open with the private key that was given: {reason}. Name the one that belongs to"
+                    " BACKUP_RECIPIENTS (--identity FILE)"
+                ),
+                name=source.name,
+                reason=error,
+            ) from error
         except _Damaged as error:
             raise Tampered(
-                _("{name} was changed or cut off: {reason}").format(name=source.name, reason=error)
+                gettext_lazy("{name} was changed or cut off: {reason}"), name=source.name, reason=error
             ) from error
         streams.sync(output)
     return Sealed(

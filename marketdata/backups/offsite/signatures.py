@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from marketdata.backups.container import Tampered
 from marketdata.storage.backups import BackupError, BackupUnavailable
@@ -32,16 +32,16 @@ def sign(content: bytes, command: Sequence[str]) -> bytes:
         done = subprocess.run(list(command), input=content, capture_output=True, timeout=WAIT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BackupUnavailable(
-            _("BACKUP_SIGN_COMMAND ({program}) made no signature: {reason}").format(
-                program=command[0], reason=type(error).__name__
-            )
+            _("BACKUP_SIGN_COMMAND ({program}) made no signature: {reason}"),
+            program=command[0],
+            reason=type(error).__name__,
         ) from error
     if done.returncode or not done.stdout.startswith(HEAD) or len(done.stdout) > MOST:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise BackupUnavailable(
-            _("BACKUP_SIGN_COMMAND ({program}) made no signature: {reason}").format(
-                program=command[0], reason=" | ".join(said[-3:])[:300] or f"status {done.returncode}"
-            )
+            _("BACKUP_SIGN_COMMAND ({program}) made no signature: {reason}"),
+            program=command[0],
+            reason=" | ".join(said[-3:])[:300] or f"status {done.returncode}",
         )
     return done.stdout
 
@@ -56,19 +56,19 @@ def verify(content: bytes, signature: bytes, signers: Path) -> str:
     """Who signed `content`, by OpenSSH's list of allowed signers. Unsigned if it is nobody of the list, Tampered if the
     signature is another content's, BackupError if the list cannot be read."""
     if not signers.is_file():
-        raise BackupError(_("{file} is not there: BACKUP_SIGNERS_FILE lists who may sign").format(file=signers))
+        raise BackupError(_("{file} is not there: BACKUP_SIGNERS_FILE lists who may sign"), file=signers)
     with tempfile.NamedTemporaryFile(prefix="naru-sig-") as file:
         file.write(signature)
         file.flush()
         found = _ask("find-principals", "-f", str(signers), "-s", file.name)
         names = found.stdout.decode(errors="replace").split()
         if found.returncode or not names:
-            raise Unsigned(_("the signature is by nobody of {signers}, or is none").format(signers=signers))
+            raise Unsigned(_("the signature is by nobody of {signers}, or is none"), signers=signers)
         who = names[0].split(",")[0]
         checked = _ask("verify", "-f", str(signers), "-I", who, "-n", NAMESPACE, "-s", file.name, content=content)
     if checked.returncode:
         words = (checked.stderr or checked.stdout).decode(errors="replace").strip().splitlines()
-        raise Tampered(_("the signature does not fit: {reason}").format(reason=(words or ["?"])[0][:200]))
+        raise Tampered(_("the signature does not fit: {reason}"), reason=(words or ["?"])[0][:200])
     return who
 
 

@@ -58,7 +58,7 @@ def judge(run: RolloverRun, expected: Figure, found: Figure, *, accept: str) -> 
     if found != expected:
         difference = _acceptance(expected, found, accept or run.accepted.partition(": ")[2])
         if not accept and run.accepted != difference:
-            raise Mismatch(alarms.english(differs(run.trade_date, expected, found)))
+            raise Mismatch(differs(run.trade_date, expected, found))
         fields["accepted"] = difference
     if found.rows:
         alarms.resolve("day_empty", subject=subject)

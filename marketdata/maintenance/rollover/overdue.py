@@ -13,6 +13,7 @@ from marketdata.calendar import trading_dates
 from marketdata.maintenance import dropped, leases
 from marketdata.maintenance.rollover import schedule
 from marketdata.models import JobLease, RolloverRun
+from marketdata.models.texts import kept
 
 LATE_AFTER = datetime.timedelta(minutes=30)
 LONG_BACKLOG, BACKLOG = 30, "old days"  # runs that the older days need, from which on a person is told
@@ -55,7 +56,7 @@ def check_overdue(now: datetime.datetime) -> None:
                     ),
                     since=since,
                     state=str(run.state),
-                    error=run.error or _("not begun"),
+                    error=kept(run.error, run.texts) if run.error else _("not begun"),
                     holder=held or _("nobody"),
                 ),
                 subject=run.trade_date.isoformat(),

@@ -47,7 +47,7 @@ def plan_lines(now: datetime.datetime) -> Iterator[str]:
                 at=run.counted_at.astimezone(SEOUL), rows=run.rows
             )
         if run.retry_at is not None and run.retry_at > now:
-            yield _("  not before {at:%H:%M} KST: {error}").format(at=run.retry_at.astimezone(SEOUL), error=run.error)
+            yield _("  not before {at:%H:%M} KST: {error}").format(at=run.retry_at.astimezone(SEOUL), error=run.shown)
         if run.state == State.DONE and (until := schedule.going_on(date, now)) is not None:
             yield _("  not before {at:%m-%d %H:%M} KST: the day is not over in every market").format(
                 at=until.astimezone(SEOUL)

@@ -21,6 +21,7 @@ from marketdata.maintenance.rollover import count_ahead, overdue, run_context, s
 from marketdata.maintenance.rollover.comparison import Mismatch
 from marketdata.maintenance.rollover.run_context import Clock, Context, log_progress, utc_now
 from marketdata.models import JobLease, RolloverRun
+from marketdata.models.texts import with_kind
 from marketdata.storage import StorageBusyError, StorageError, storage
 from marketdata.storage.base import Progress
 
@@ -168,13 +169,14 @@ def _failed(run: RolloverRun, error: Exception, now: datetime.datetime) -> None:
     """Keep the reason, try again later: soon after what passes by itself, seldom after what a person must look at."""
     passing = isinstance(error, StorageBusyError) or storage().is_transient(error)
     wait = datetime.timedelta(minutes=1 if passing else min(2**run.tries, 60))
-    text = f"{type(error).__name__}: {error}"
+    told = with_kind(error)
+    text, texts = alarms.english(told)[: alarms.LONGEST], alarms.translations(told)
     try:
         if (
             RolloverRun.objects.filter(pk=run.pk)
             .exclude(state=State.DONE)
-            .update(error=text[:2000], tries=run.tries + 1, retry_at=None if passing else now + wait)
+            .update(error=text, texts=texts, tries=run.tries + 1, retry_at=None if passing else now + wait)
         ):  # else somebody else has done it meanwhile
-            alarms.raise_alarm("rollover_failed", text, subject=run.trade_date.isoformat())
+            alarms.raise_alarm("rollover_failed", told, subject=run.trade_date.isoformat())
     except DatabaseError as gone:
         log.error("rollover failed date=%s error=%s and could not be noted: %s", run.trade_date, text, gone)

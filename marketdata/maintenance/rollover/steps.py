@@ -6,11 +6,14 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
+from django.utils.text import format_lazy
+
 from marketdata import alarms
 from marketdata.maintenance import dropped, nodes, retention
 from marketdata.maintenance.rollover import comparison, schedule
 from marketdata.maintenance.rollover.run_context import Context, leased
 from marketdata.models import RolloverRun
+from marketdata.models.texts import of_error
 from marketdata.storage import NotWholeError, storage
 from marketdata.storage.base import CACHES, HISTORY, STATS_KEPT, TEMP
 from marketdata.types.checksums import Figure
@@ -23,7 +26,7 @@ Step = Callable[[RolloverRun, Context], tuple[str, dict[str, Any]]]
 
 def seal(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     """From here on whatever comes for this date is late."""
-    return State.SEALED, {"tries": run.tries, "error": ""}
+    return State.SEALED, {"tries": run.tries, "error": "", "texts": None}
 
 
 def verify(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
@@ -71,7 +74,9 @@ def aggregate(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     try:
         daily = storage().build_daily(date, schedule.windows(date))
     except NotWholeError as error:
-        alarms.raise_alarm(NOT_WHOLE, f"{date}: {error}", subject=date.isoformat())
+        alarms.raise_alarm(
+            NOT_WHOLE, format_lazy("{date}: {error}", date=date, error=of_error(error)), subject=date.isoformat()
+        )
         return State.AGGREGATED, {}
     alarms.resolve(NOT_WHOLE, subject=date.isoformat())
     return State.AGGREGATED, {"daily": daily}
@@ -95,7 +100,7 @@ def clean(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
 def finish(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     """Done, and compared on every node of a cluster."""
     nodes.compare_day(run.trade_date)
-    return State.DONE, {"tries": 0, "error": "", "retry_at": None}
+    return State.DONE, {"tries": 0, "error": "", "texts": None, "retry_at": None}
 
 
 STEPS: dict[State, Step] = {

@@ -44,7 +44,7 @@ class Command(BaseCommand):
             self.stdout.write(_("no backup is due, or one is being made"))
             return
         if run.state != BackupRun.State.VERIFIED:
-            raise CommandError(f"{run.name} {run.state}: {run.error}")
+            raise CommandError(f"{run.name} {run.state}: {run.shown}")
         packed, raw = run.bytes or 0, run.raw_bytes or 0
         self.stdout.write(
             _("verified: {name} ({packed:,.1f} MB, unpacked {raw:,.1f} MB, {elapsed_s:.1f} s)").format(

@@ -90,7 +90,7 @@ class Command(BaseCommand):
         runs = rollover.due(rollover.utc_now()) or list(
             RolloverRun.objects.exclude(state=RolloverRun.State.DONE).filter(retry_at__isnull=False)
         )
-        return "\n".join(f"{run.trade_date} {run.state}: {run.error or _('not done')}" for run in runs)
+        return "\n".join(f"{run.trade_date} {run.state}: {run.shown or _('not done')}" for run in runs)
 
 
 _UNKNOWN = _("no tick, ledger entry or rollover of this date is known.")

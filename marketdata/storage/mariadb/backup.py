@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata.storage import programs
 from marketdata.storage.backup import Backup, BackupError, Progress, Taken, folder_bytes
@@ -48,17 +49,19 @@ class MariaDBBackup(Backup):
             list(mine.iterdir())
         except PermissionError as error:
             raise BackupError(
-                _(
+                gettext_lazy(
                     "{mine} may not be read by this user: mariadb-backup reads the server's files. "
                     "docs/backups.md says how to allow it"
-                ).format(mine=mine)
+                ),
+                mine=mine,
             ) from error
         except OSError as error:
             raise BackupError(
-                _(
+                gettext_lazy(
                     "{mine} is not on this machine: mariadb-backup has to run on the database's own host. "
                     "Run `manage.py backup`, or the worker that makes backups, there"
-                ).format(mine=mine)
+                ),
+                mine=mine,
             ) from error
 
     def size(self, connection: BaseDatabaseWrapper) -> int:
@@ -94,7 +97,7 @@ class MariaDBBackup(Backup):
         total = None if since else self.size(connection)
         files, start = _files(connection), since.rpartition(":")[2]
         if since and files != since.rpartition(":")[0]:  # it moved between the choice and now
-            raise BackupError(_("it is another server than the last backup's: take a full backup"))
+            raise BackupError(gettext_lazy("it is another server than the last backup's: take a full backup"))
         # Passwords are in a file that only we can read, never on a command line.
         with tempfile.TemporaryDirectory(prefix="naru-backup-") as private:
             account, log = Path(private, "account.cnf"), Path(private, "log")
@@ -110,7 +113,9 @@ class MariaDBBackup(Backup):
         if not end.isdigit():
             raise BackupError("mariadb-backup left no log sequence number; the backup cannot be used")
         if _files(connection) != files:
-            raise BackupError(_("another server took over while the backup was made; the next one is made anew"))
+            raise BackupError(
+                gettext_lazy("another server took over while the backup was made; the next one is made anew")
+            )
         names = int(_variable(connection, "lower_case_table_names"))
         folder.joinpath(FACTS).write_text(f"lower_case_table_names={names}\n", encoding="utf-8")
         progress(_("copying"), folder_bytes(folder), None)
@@ -246,7 +251,7 @@ def _files(connection: BaseDatabaseWrapper) -> str:
         ["stat", "--format=%i %W", first], capture_output=True, text=True, check=False, env={"LC_ALL": "C"}
     )
     if found.returncode:
-        raise BackupError(_("{first} cannot be looked at: {error}").format(first=first, error=found.stderr.strip()))
+        raise BackupError(gettext_lazy("{first} cannot be looked at: {error}"), first=first, error=found.stderr.strip())
     told = (_variable(connection, "server_uid"), _place(connection), found.stdout.strip())
     return hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
 

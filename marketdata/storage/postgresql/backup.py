@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata.storage import programs
 from marketdata.storage.backup import Backup, BackupError, BackupUnavailable, Progress, Taken, folder_bytes
@@ -48,23 +49,24 @@ class PostgreSQLBackup(Backup):
             for name, least in (("max_wal_senders", 3), ("max_replication_slots", 2)):
                 if int(_one(account, f"SHOW {name}")) < least:
                     raise BackupError(
-                        _("{name} must be at least {least} in postgresql.conf, for backups").format(
-                            name=name, least=least
-                        )
+                        gettext_lazy("{name} must be at least {least} in postgresql.conf, for backups"),
+                        name=name,
+                        least=least,
                     )
             if _one(account, "SHOW wal_level") == "minimal":
                 raise BackupError("wal_level=minimal: must be replica in postgresql.conf, for backups")
             if not _one(account, "SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user"):
                 role = _one(account, "SELECT current_user")
                 raise BackupError(
-                    _(
+                    gettext_lazy(
                         "the role {role} may not take backups: ALTER ROLE {role} REPLICATION, or name another "
                         "in BACKUP_DATABASE_URL"
-                    ).format(role=role)
+                    ),
+                    role=role,
                 )
             spaces = _one(account, "SELECT count(*) FROM pg_tablespace WHERE spcname NOT IN ('pg_default','pg_global')")
             if spaces:
-                raise BackupError(_("backups know no tablespaces beyond the default one"))
+                raise BackupError(gettext_lazy("backups know no tablespaces beyond the default one"))
 
     def size(self, connection: BaseDatabaseWrapper) -> int:
         return int(_one(connection, "SELECT sum(pg_database_size(oid)) FROM pg_database WHERE datallowconn"))
@@ -331,7 +333,7 @@ def _server_user() -> int | None:
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_uid
-    raise BackupUnavailable(_("PostgreSQL does not run as root, and there is no user postgres here"))
+    raise BackupUnavailable(gettext_lazy("PostgreSQL does not run as root, and there is no user postgres here"))
 
 
 def _hand_over(folder: Path) -> None:
@@ -351,10 +353,12 @@ def _see_reachable(folder: Path, user: int | None) -> None:
     if subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode:
         name = pwd.getpwuid(user).pw_name
         raise BackupUnavailable(
-            _(
+            gettext_lazy(
                 "{folder} cannot be reached by the user {name}, as whom PostgreSQL runs: name a folder "
                 "that can be in BACKUP_WORK_DIR, or run backups as that user"
-            ).format(folder=folder, name=name)
+            ),
+            folder=folder,
+            name=name,
         )
 
 

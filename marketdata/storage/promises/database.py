@@ -8,13 +8,13 @@ import enum
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata.storage.tables import HISTORY, TEMP
 from marketdata.types.checksums import Figure
@@ -22,7 +22,12 @@ from marketdata.types.tick_arrays import SIZES
 
 
 class StorageError(Exception):
-    """The database did not do what was asked; the message says what to look at."""
+    """The database did not do what was asked; the message says what to look at. A text of the catalogues
+    (`gettext_lazy`) is filled in with `values`, and told in the language in which somebody reads it
+    (`marketdata.models.texts`)."""
+
+    def __init__(self, text: str | Promise = "", **values: object) -> None:
+        super().__init__(format_lazy(cast(str, text), **values) if values else text)
 
 
 class StorageBusyError(StorageError):
@@ -88,7 +93,7 @@ class ServerState:
     galera_paused_s: float | None = None
 
 
-REMEDY = gettext_lazy("the database's own log says more")
+REMEDY = _("the database's own log says more")
 """What to do about an error of which nothing better is known."""
 
 
@@ -213,7 +218,12 @@ class Database(abc.ABC):
                         "{table}: a size or cumulative volume of 10^12 or more cannot have six decimal places "
                         "(symbol {symbol}, feed {feed}, trading date {date}, tick {tick_id}); nothing was "
                         "changed. Keep a backup, set such values to NULL, then migrate again."
-                    ).format(table=table, symbol=symbol, feed=feed, date=date, tick_id=tick_id)
+                    ),
+                    table=table,
+                    symbol=symbol,
+                    feed=feed,
+                    date=date,
+                    tick_id=tick_id,
                 )
 
     def _query(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata.storage.backup import Backup, BackupError, Progress, Taken
 
@@ -28,7 +29,7 @@ class SQLiteBackup(Backup):
     def ready(self, connection: BaseDatabaseWrapper) -> None:
         path = Path(str(connection.settings_dict["NAME"]))
         if not path.is_file():
-            raise BackupError(_("{path}: there is no such database file: DATABASE_URL names it").format(path=path))
+            raise BackupError(gettext_lazy("{path}: there is no such database file: DATABASE_URL names it"), path=path)
 
     def size(self, connection: BaseDatabaseWrapper) -> int:
         return _pragma(connection, "page_size") * _pragma(connection, "page_count")
@@ -50,7 +51,7 @@ class SQLiteBackup(Backup):
             try:
                 source.backup(copy, pages=PAGES, progress=tell, sleep=0)
             except sqlite3.Error as error:
-                raise BackupError(_("SQLite could not be copied: {error}").format(error=error)) from error
+                raise BackupError(gettext_lazy("SQLite could not be copied: {error}"), error=error) from error
         descriptor = os.open(target, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -1,6 +1,6 @@
 // The page of collection: how terminals, queues, commits and the upkeep do, and what needs a person. Asks by REST at a
 // bounded rate, and not at all while nobody looks.
-import { age, dayAndTime, number, short, time } from "../page/format.js";
+import { age, dayAndTime, inLanguage, number, short, time } from "../page/format.js";
 import * as rest from "../page/rest.js";
 import { inWords, meaning } from "../page/reasons.js";
 import { queueTitle } from "../page/titles.js";
@@ -191,7 +191,7 @@ function backups(shown, verified, now) {
     [gettext("Begun"), moment(shown.started_at)],
     [gettext("Size"), shown.bytes === null ? "–" : `${number(shown.bytes / 1e6, 1)} MB`],
   ];
-  if (shown.error) pairs.push([gettext("Error"), { text: shown.error, level: "warn" }]);
+  if (shown.error) pairs.push([gettext("Error"), { text: inLanguage(shown, shown.error), level: "warn" }]);
   if (verified) {
     pairs.push([gettext("Last proof"), { text: `${moment(verified.verified_at)} (${age((now - Date.parse(verified.verified_at)) / 1000)})`, href: links.backup(verified.id) }]);
     pairs.push([gettext("Restored beside the original"), { text: interpolate(gettext("%s tables, %s rows compared"), [number(verified.tables), number(verified.rows)]), href: links.backup(verified.id) }]);
@@ -213,7 +213,7 @@ function rollover(run) {
     }));
   }
   const words = run
-    ? [interpolate(gettext("%s ticks · late %s · daily candles %s"), [number(run.ticks), number(run.late), number(run.daily)]), run.error, run.retry_at && interpolate(gettext("next try %s"), [moment(run.retry_at)])].filter(Boolean).join(" · ")
+    ? [interpolate(gettext("%s ticks · late %s · daily candles %s"), [number(run.ticks), number(run.late), number(run.daily)]), inLanguage(run, run.error), run.retry_at && interpolate(gettext("next try %s"), [moment(run.retry_at)])].filter(Boolean).join(" · ")
     : "";
   const next = interpolate(gettext("next due %s"), [moment(upkeep.next_rollover)]);
   const note = show("rollover-note");

@@ -1,6 +1,6 @@
 // What is wrong, the worst first, each with what to do. An alarm says itself what was found; what to do about it comes with
 // the page (`remedies`).
-import { age, number } from "../page/format.js";
+import { age, inLanguage, number } from "../page/format.js";
 import { alarmNamed, queueNamed } from "../page/titles.js";
 import * as links from "./links.js";
 
@@ -32,7 +32,7 @@ export function problems({ status, upkeep, newest }) {
     if (silent > SILENT_S) found.push(warn(interpolate(gettext("%s is silent"), [one.client]), interpolate(gettext("last heard %s"), [age(silent)]), gettext("Is the PC asleep, or its network cut? It comes back by itself"), links.client(one.client)));
   }
   for (const alarm of status.upkeep.alarms) {
-    const words = alarm.texts?.[document.documentElement.lang] ?? alarm.message;
+    const words = inLanguage(alarm, alarm.message);
     const title = alarmNamed(alarm.code, alarm.subject);
     const since = interpolate(gettext("since %s"), [age((now - Date.parse(alarm.since)) / 1000)]);
     found.push({ level: WORST.has(alarm.code) ? "bad" : "warn", title, since, words, cure: remedy(alarm.code), href: links.alarms(alarm.code) });
@@ -40,7 +40,7 @@ export function problems({ status, upkeep, newest }) {
   if (status.redis && newest !== null && now - newest > STILL_S * 1000) found.push(warn(gettext("The past hours are not measured any more"), interpolate(gettext("last measured %s"), [age((now - newest) / 1000)]), gettext("Do beat and worker-slow run?"), links.status()));
   const [last] = upkeep?.rollovers ?? [];
   if (status.upkeep.behind && last && last.state !== "done" && !status.upkeep.alarms.some(({ code }) => code.startsWith("rollover"))) {
-    found.push(warn(interpolate(gettext("The rollover of %s is not done"), [last.date]), last.error, gettext("It goes on by itself every minute; if it does not, read the log of worker-upkeep"), links.rollover(last.date)));
+    found.push(warn(interpolate(gettext("The rollover of %s is not done"), [last.date]), inLanguage(last, last.error), gettext("It goes on by itself every minute; if it does not, read the log of worker-upkeep"), links.rollover(last.date)));
   }
   return found.sort((a, b) => (a.level === b.level ? 0 : a.level === "bad" ? -1 : 1));
 }

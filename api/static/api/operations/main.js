@@ -3,7 +3,7 @@
 import * as links from "../collection/links.js";
 import { ROLLOVER, span } from "../collection/words.js";
 import { ACCEPT, reached, reason } from "../page/rest.js";
-import { LOCALE, dayAndTime, number, time } from "../page/format.js";
+import { LOCALE, dayAndTime, inLanguage, number, time } from "../page/format.js";
 import { meaning } from "../page/reasons.js";
 import { alarmNamed } from "../page/titles.js";
 
@@ -80,9 +80,6 @@ function fill(id, items, line) {
   if (focused !== undefined) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
-// A text that the server kept in English, and in other languages beside it.
-const inLanguage = (one, english) => one.texts[LOCALE.slice(0, 2)] ?? english;
-
 // What is going on, or ended without a word of its worker, in the reader's language; else how it ended.
 function outcome(one) {
   if (one.lost) return gettext("not finished: its worker ended, or none took it. It may be asked for again");
@@ -135,13 +132,13 @@ const LINES = {
     else button(line, gettext("Judge again"), reason, { reason });
   }),
   rollovers: row((line, one) => {
-    cell(line, one.date, { small: one.error, href: links.rollover(one.date) });
+    cell(line, one.date, { small: inLanguage(one, one.error), href: links.rollover(one.date) });
     cell(line, ROLLOVER[one.state] ?? one.state, { name: one.error ? "warn" : one.state === "done" ? "good" : "" });
     cell(line, number(one.ticks), { href: links.rollover(one.date) });
     cell(line, number(one.tries), { href: links.rollover(one.date) });
   }),
   backups: row((line, one) => {
-    cell(line, one.name, { small: one.error, href: links.backup(one.id) });
+    cell(line, one.name, { small: inLanguage(one, one.error), href: links.backup(one.id) });
     cell(line, STATES[one.state] ?? one.state, { name: one.state === "failed" ? "warn" : one.state === "verified" ? "good" : "" });
     cell(line, moment(one.started_at));
     cell(line, moment(one.verified_at));

@@ -7,6 +7,9 @@ export const seconds = (text) => Math.floor(Date.parse(text) / 1000);
 export const chartTime = (text) => seconds(text) + KST_S; // the chart knows UTC only, so it is given Korea's clock
 export const ofClock = (ms) => new Date(ms - KST_S * 1000).toISOString(); // of inputs, whose time is Korea's, too
 
+// A text that the server kept in English, and in other languages beside it.
+export const inLanguage = (one, english) => one.texts?.[LOCALE.slice(0, 2)] ?? english;
+
 const clock = new Intl.DateTimeFormat(LOCALE, {
   timeZone: "Asia/Seoul", hour12: false, hour: "2-digit", minute: "2-digit", second: "2-digit",
 });
