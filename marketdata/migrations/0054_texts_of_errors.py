@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('marketdata', '0052_targets_say_how_they_do'),
+        ('marketdata', '0053_alerts_nobody_has_seen'),
     ]
 
     operations = [
