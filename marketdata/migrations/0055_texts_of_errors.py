@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('marketdata', '0053_alerts_nobody_has_seen'),
+        ('marketdata', '0054_feed_change'),
     ]
 
     operations = [
