@@ -136,6 +136,14 @@ def test_alertmanager_silences_alerts_that_there_are():
     assert set(re.findall(r"\bNaru[A-Z]\w+", rules)) <= set(ALERTS)
 
 
+@pytest.mark.parametrize("file", ["prometheus.yml", "compose.yml", "kubernetes.yml"])
+def test_who_sends_alerts_is_asked_whether_they_leave(file):
+    told = yaml.safe_load((FOLDER / file).read_text(encoding="utf-8"))
+
+    assert told["alerting"]
+    assert {"naru", "prometheus", "alertmanager"} <= {job["job_name"] for job in told["scrape_configs"]}
+
+
 def test_prometheus_asks_each_program_where_it_answers():
     programs = supervisor.programs(port=8000, redis=None, terminal=None)
     of_units = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"][0]
