@@ -66,14 +66,22 @@ export class Terminal {
   async ask(at) {
     const name = this.#name, past = this.#past;
     if (name === null) return;
-    const [, { rows, why }] = await Promise.all([past.renew().catch(() => false), recent(name)]);
-    if (name !== this.#name) return;
+    // An ingest server that does not answer is waited for by the ticks alone.
+    await Promise.all([past.renew().then(() => this.#draw(past, at), () => false), recent(name).then((told) => this.#list(name, told))]);
+  }
+
+  #draw(past, at) {
+    if (past !== this.#past) return;
     const last = Math.max(Date.now(), past.newest ?? 0);
     for (const [column, figure] of this.#charts) {
       const values = past.column("terminal", column);
       figure.draw({ times: past.times, columns: [values], stepMs: past.stepMs, first: last - past.spanMs, last, time: at });
       figure.say(figure.text(values.at(-1)));
     }
+  }
+
+  #list(name, { rows, why }) {
+    if (name !== this.#name) return;
     const note = why ?? (rows.length ? "" : gettext("It sent nothing of late."));
     if (show("terminal-note").textContent !== note) show("terminal-note").textContent = note; // else it is read aloud again
     fill(show("terminal-ticks"), rows.map((row, place) => ({
