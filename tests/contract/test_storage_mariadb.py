@@ -79,7 +79,7 @@ class TestMariaDB(StorageContract):
         found = read(store, start_us=0, end_us=end_us, limit=2, ascending=ascending)
 
         assert found.trade_date.tolist() == [day_of(date) for date in (days[::-1] if ascending else days)[:2]]
-        assert rows_looked_at() - before < 100, "one partition after the other was opened"
+        assert rows_looked_at() - before < 250, "one partition after the other was opened"  # all are more than 400
 
     def test_dates_of_the_ledger_are_looked_up_however_many_batches_there_are(self, store):
         entries = [

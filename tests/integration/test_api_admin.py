@@ -1,5 +1,6 @@
 """The administration pages: a secret is shown once and kept nowhere, the ledger can be read and not be changed."""
 
+import itertools
 import re
 
 import pytest
@@ -180,11 +181,11 @@ def test_a_page_of_ticks_goes_down_the_key_and_counts_and_scans_nothing(browser,
 
     assert [int(price) for page in pages for price in page] == [70_000 + at for at in reversed(range(120))]
     assert [len(page) for page in pages] == [50, 50, 20]
-    assert [len(sqls) for sqls in statements] == [1, 1, 1]
+    assert all(1 <= len(sqls) <= 10 for sqls in statements), "a few pieces of time, however long ago they traded"
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET enable_seqscan = off")  # a few rows are read fastest whole; a million are not
-        for (sql,) in statements:
+        for sql in itertools.chain.from_iterable(statements):
             assert "COUNT(" not in sql.upper()
             assert "LIMIT" in sql.upper()
             cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")

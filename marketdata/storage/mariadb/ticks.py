@@ -163,10 +163,9 @@ class MariaDB(MariaDBHistory):
         with cluster.reached(self.connection, self._query, answer_s=NODE_ANSWER_S) as seen:
             told = [_of_node(node) for node in seen.nodes]
             silent = [OtherNode(address=address, trouble=trouble) for address, trouble in seen.silent]
-            known = len(told) + sum(one.address in seen.members for one in silent)  # one that is down is no member
             unnamed = [
                 OtherNode(address=_("not named by DATABASE_NODES"), trouble=_("nobody asks it"))
-                for _place in range(len(seen.members) - 1 - known)
+                for _place in range(len(seen.members) - 1 - len(told) - len(silent))
             ]
         return [*told, *silent, *unnamed]
 
