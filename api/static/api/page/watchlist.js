@@ -18,7 +18,7 @@ export class Watchlist {
   // `rest` has a button for more of them, and a word where there are too many.
   constructor(body, nothing, search, rest, on) {
     this.#body = body;
-    this.#rest = { button: rest.querySelector("button"), word: rest.querySelector("[role=status]") };
+    this.#rest = { button: rest.querySelector("button"), word: rest.querySelector("[role=status]"), list: rest.parentElement };
     this.#rest.button.addEventListener("click", () => this.#further(true));
     this.#rest.seen = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && this.#further(), { root: rest.parentElement, rootMargin: "0px 0px 300px" }); // before the end is reached
     this.#nothing = nothing;
@@ -113,6 +113,7 @@ export class Watchlist {
       this.#show(row);
     }
     this.#body.replaceChildren(...[...this.#rows.values()].map((row) => row.element));
+    if (!same) this.#rest.list.scrollTop = 0; // another list is looked at from its beginning
     // The chosen symbol stays alive behind a search that does not show it.
     const chosen = before.get(this.#selected);
     if (chosen?.feed === feed && !this.#rows.has(this.#selected)) this.#rows.set(this.#selected, chosen);
@@ -152,6 +153,7 @@ export class Watchlist {
       // the button is there to try again
     } finally {
       this.#reading = false;
+      if (asked !== this.#asked) this.#end(); // the list was read anew meanwhile, and its end came into view in vain
     }
   }
 
@@ -281,6 +283,7 @@ export class Watchlist {
     } else if (to === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
     else {
       const next = rows[Math.min(Math.max(to, 0), rows.length - 1)];
+      if (next === rows.at(-1)) this.#further(); // whoever goes by key to the end waits for no picture of it
       this.#stop(next);
       next.focus();
     }
