@@ -91,6 +91,40 @@ def test_an_old_primary_takes_no_writes_follows_its_successor_and_tells_what_onl
     follows(first, ["1 old", "2 new", "3 newer", "6 both"])
 
 
+def parted(pair: Pair, *alone: str) -> tuple[PostgreSQL, PostgreSQL]:
+    """An old primary that is down, to which these happened alone, and the one that took over."""
+    first, second = pair.members
+    second.kill()
+    for statement in alone:
+        first.sql(statement)
+    first.kill()
+    pair.start(second)
+    second.promote()
+    return first, second
+
+
+def test_a_log_that_cannot_be_read_to_its_end_is_no_proof_that_nothing_was_committed_here_alone(pair: Pair):
+    first, _second = parted(pair, "INSERT INTO note VALUES (2, 'alone');")
+    pair.take(first, "pg_waldump", '"$REAL/pg_waldump" "$@" | head -n 1')
+
+    told = pair.run(first, REJOIN)
+
+    assert told.returncode == 1
+    assert "the log could be read from" in told.stdout
+    assert "no transaction was committed" not in told.stdout
+    first.start()
+    assert notes(first) == ["1 old", "2 alone"]
+
+
+def test_a_table_that_was_emptied_since_is_named_as_not_kept(pair: Pair):
+    first, _second = parted(pair, "INSERT INTO note VALUES (2, 'alone');", "TRUNCATE note;")
+
+    told = pair.run(first, REJOIN)
+
+    assert told.returncode == 0, told.stderr
+    assert "naru: a table that was dropped, emptied or written anew since" in told.stdout
+
+
 def test_servers_change_places_and_back_with_nothing_left_behind(pair: Pair):
     first, second = pair.members
     for turn, (primary, standby) in enumerate([(first, second), (second, first)], start=2):

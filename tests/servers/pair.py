@@ -42,6 +42,18 @@ class Pair:
             encoding="utf-8",
         )
 
+    def take(self, server: PostgreSQL, program: str, text: str) -> None:
+        """Give a server's scripts another program of PostgreSQL: a shell script, to which REAL is the folder of all."""
+        programs, own = packages.need("postgres")[0].parent, server.folder / "programs"
+        own.mkdir()
+        own.chmod(0o755)
+        for one in programs.iterdir():  # no links: a program looks for the others where it lies itself
+            does = text if one.name == program else f'exec "$REAL/{one.name}" "$@"'
+            (own / one.name).write_text(f"#!/bin/sh\nREAL={programs}\n{does}\n", encoding="utf-8")
+            (own / one.name).chmod(0o755)
+        settings = self._settings(server)
+        settings.write_text(settings.read_text(encoding="utf-8") + f"PROGRAMS={own}\n", encoding="utf-8")
+
     @staticmethod
     def _settings(server: PostgreSQL) -> Path:
         return server.folder / EXAMPLE
