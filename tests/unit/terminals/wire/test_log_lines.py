@@ -68,13 +68,13 @@ def test_an_error_is_told_with_its_trace_on_one_line_and_without_secrets():
     try:
         raise ValueError("connect to mysql://naru:hunter2@db failed, key correct-horse")
     except ValueError:
-        found = said("failed token=%s", "abc", exc_info=sys.exc_info(), known=["correct-horse"])
+        found = said("failed token=%s", "tokenword", exc_info=sys.exc_info(), known=["correct-horse"])
 
     assert found["error.type"] == "ValueError"
     assert found["error.message"] == "connect to mysql://naru:***@db failed, key ***"
     assert "test_log_lines.py" in found["error.stack_trace"]
     assert found["labels"] == {"token": "***"}
-    assert not [word for word in ("hunter2", "correct-horse", "abc") if word in json.dumps(found).replace("0123", "")]
+    assert not [word for word in ("hunter2", "correct-horse", "tokenword") if word in json.dumps(found)]
 
 
 def test_the_ids_of_batches_task_and_request_are_fields():
