@@ -1,16 +1,21 @@
-"""What Naru makes on this machine is for its own user alone. Standard library only, so that settings can ask it first.
+"""What Naru makes on this machine is for its own user alone, and some of it for one process at a time. Standard library
+only, so that settings can ask it first.
 
 Terminals, which import nothing from here, say the same in `terminals/private.py`.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 UMASK = 0o077
 FOLDER_MODE = 0o700
+FILE_MODE = 0o600
 
 
 def begin(folder: Path) -> None:
@@ -49,3 +54,21 @@ def make(folder: Path) -> None:
     found = folder.stat()
     if found.st_mode & UMASK and os.geteuid() in (0, found.st_uid):
         folder.chmod(FOLDER_MODE)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Inside, no other process and no other thread is inside for the same `path`, which is made where it is missing.
+
+    OSError if the file cannot be opened. The lock is given back expressly, not by closing the file: a process that was
+    forked meanwhile by another thread has the file open, too, and would hold the lock for as long as it lives.
+    """
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+    finally:
+        os.close(lock)

@@ -28,7 +28,8 @@ class FileLock:
             os.write(self._fd, f" {os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Let others in."""
+        """Let others in, expressly: a process that was forked meanwhile has the file open, too."""
+        _unlock(self._fd)
         os.close(self._fd)
 
 
@@ -53,7 +54,7 @@ class TurnLock:
         _unlock(self.descriptor)
 
     def close(self) -> None:
-        """Close the file; a lock on it is given back."""
+        """Close the file; a lock on it is given back, unless a process that was forked has the file open."""
         os.close(self.descriptor)
 
 

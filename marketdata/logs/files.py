@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import logging
 import logging.handlers
 import os
 from pathlib import Path
 
-FILE_MODE = 0o600
+from marketdata import private
 
 
 class SharedFile(logging.handlers.WatchedFileHandler):
@@ -23,7 +22,7 @@ class SharedFile(logging.handlers.WatchedFileHandler):
         super().__init__(filename, encoding="utf-8", delay=True, errors="backslashreplace")
 
     def _open(self) -> io.TextIOWrapper:
-        number = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        number = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, private.FILE_MODE)
         return io.TextIOWrapper(  # without a buffer below it
             io.FileIO(number, "w"), encoding=self.encoding, errors=self.errors, newline="\n", write_through=True
         )
@@ -39,9 +38,7 @@ class SharedFile(logging.handlers.WatchedFileHandler):
             self.handleError(record)
 
     def _turn(self) -> None:
-        lock = os.open(self.baseFilename + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with private.alone(Path(self.baseFilename + ".lock")):
             found = Path(self.baseFilename).stat()
             if (found.st_dev, found.st_ino) != (self.dev, self.ino):
                 return  # somebody else did it
@@ -49,5 +46,3 @@ class SharedFile(logging.handlers.WatchedFileHandler):
                 older = Path(f"{self.baseFilename}.{number - 1}" if number > 1 else self.baseFilename)
                 if older.exists():
                     older.replace(f"{self.baseFilename}.{number}")
-        finally:
-            os.close(lock)

@@ -3,19 +3,21 @@ those of processes that ended added up in one, so that a worker that is replaced
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from prometheus_client import Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from marketdata import private
+
 GONE = "gone"
 """Stands for a process id in the name of a file that has what ended processes counted."""
 _JOURNAL = "folding.json"
+_LOCK = "lock"
 Samples = dict[str, tuple[float, float]]
 """Value and time of setting, by the key that prometheus_client has in its files."""
 
@@ -25,17 +27,10 @@ def read(folder: Path) -> list[Metric]:
     with ExitStack() as held:  # no file goes and none is added to another one meanwhile
         files: list[str] = []
         for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
-            held.enter_context(_alone(place))
+            held.enter_context(private.alone(place / _LOCK))
             _fold(place)
             files += sorted(str(path) for path in place.glob("*.db") if path.stat().st_size)
         return list(MultiProcessCollector.merge(files))  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _fold(folder: Path) -> None:

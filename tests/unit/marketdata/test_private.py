@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,46 @@ def test_every_entry_of_the_server_side_makes_private_files(tmp_path, entry):
 
     assert done.stdout.splitlines()[-1:] == [str(0o077)], done.stderr
     assert open_to_others(tmp_path / "var") == []
+
+
+FORKED_INSIDE = """
+import os, pathlib, sys
+sys.path.insert(0, sys.argv[2])
+from marketdata import private
+path = pathlib.Path(sys.argv[1])
+read, write = os.pipe()
+with private.alone(path):
+    if os.fork() == 0:  # as the pool of a worker is, while another thread is inside
+        os.close(write)
+        os.read(read, 1)  # as long as its starter lives
+        os._exit(0)
+with private.alone(path):
+    print("inside again", flush=True)
+"""
+
+
+def test_a_process_that_was_forked_while_a_file_was_locked_does_not_keep_the_lock(tmp_path):
+    command = [sys.executable, "-c", FORKED_INSIDE, str(tmp_path / "lock"), str(ROOT)]
+
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=100, check=True).stdout
+
+    assert told == "inside again\n"
+    assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_one_at_a_time_is_inside(tmp_path):
+    order: list[str] = []
+    second = threading.Thread(target=lambda: _enter(tmp_path / "lock", order))
+
+    with private.alone(tmp_path / "lock"):
+        second.start()
+        second.join(0.2)
+        order.append("first")
+    second.join(60)
+
+    assert order == ["first", "second"]
+
+
+def _enter(path, order):
+    with private.alone(path):
+        order.append("second")

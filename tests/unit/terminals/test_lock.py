@@ -57,3 +57,24 @@ def test_a_full_disk_keeps_nobody_from_the_lock_and_leaves_none_behind(tmp_path,
     held.release()
 
     FileLock(tmp_path / "lock").release()
+
+
+FORKED = """
+import os, pathlib, sys
+from terminals.lock import FileLock
+read, write = os.pipe()
+held = FileLock(pathlib.Path(sys.argv[1]))
+if os.fork() == 0:
+    os.close(write)
+    os.read(read, 1)  # as long as its starter lives
+    os._exit(0)
+held.release()
+FileLock(pathlib.Path(sys.argv[1])).release()
+print("held again")
+"""
+
+
+def test_a_process_that_was_forked_meanwhile_does_not_keep_the_lock(tmp_path):
+    command = [sys.executable, "-c", FORKED, str(tmp_path / "lock")]
+
+    assert subprocess.check_output(command, cwd=ROOT, text=True, timeout=100) == "held again\n"
