@@ -20,6 +20,7 @@ pytestmark = [
 ]
 
 PROMOTED = "another server was promoted (timeline 2; this one is on 1)"
+BESIDE = "another server takes writes on this timeline (1), too"
 
 
 @pytest.fixture
@@ -161,6 +162,45 @@ def test_the_old_primary_is_not_made_a_replica_where_that_would_be_wrong(pair: P
     told = pair.run(first, REJOIN)
     assert told.returncode == 1
     assert "that one did not take over from it" in told.stdout
+
+
+def test_of_two_that_take_writes_on_one_timeline_neither_has_the_address(pair: Pair):
+    first, second = pair.members
+    until(lambda: may_have_the_address(pair, first) == "", seconds=60, what="the primary may have the address")
+    with pair.running(first, GUARD, "watch") as watch:
+        (second.data / "standby.signal").unlink()  # by hand, instead of a promotion
+        second.kill()
+        second.start()
+
+        until(
+            lambda: all(may_have_the_address(pair, one).startswith(BESIDE) for one in (first, second)),
+            seconds=60,
+            what="neither may have the address",
+        )
+        until(lambda: BESIDE in _said(pair, first), seconds=60, what="the guard says so")
+        assert watch.poll() is None
+        assert first.running
+
+        second.kill()
+        until(lambda: may_have_the_address(pair, first) == "", seconds=60, what="somebody decided")
+
+
+def test_a_standby_that_is_promoted_waits_for_nobody_though_its_primary_did(pair: Pair):
+    first, second = pair.members
+    for turn, (primary, standby, how) in enumerate([(first, second, "--copy"), (second, first, "")], start=2):
+        primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'standby';")
+        standby.kill()
+        told = pair.run(standby, REJOIN, *how.split())  # with the settings of the primary
+        assert told.returncode == 0, told.stderr
+        pair.start(standby)
+        primary.sql("SELECT pg_reload_conf();")
+        primary.sql(f"INSERT INTO note VALUES ({turn}, 'confirmed');")
+        primary.kill()
+
+        standby.promote()
+        standby.sql(f"INSERT INTO note VALUES ({10 * turn}, 'alone');")
+
+    assert notes(first) == ["1 old", "2 confirmed", "3 confirmed", "20 alone", "30 alone"]
 
 
 def test_a_primary_that_never_died_loses_the_address_and_is_ended_when_another_one_was_promoted(pair: Pair):
