@@ -67,6 +67,7 @@ drill-backup
 drill-kafka BROKER_AWAY=30
 drill-upgrade
 drill-ha FAILOVERS=5
+drill-ha FAILOVERS=4 DB=postgresql
 endef
 export NIGHTLY
 .PHONY: nightly
@@ -164,8 +165,8 @@ drill-kafka: $(VENV)/dev servers  ## a broker of Kafka's protocol is away while 
 drill-galera: $(VENV)/dev servers  ## days go to history on three nodes of Galera that stand still again and again; DAYS=15 GALERA_ROWS=4000
 	@exec $(PY) -m tests.drill.galera --days $(or $(DAYS),15) --rows $(or $(GALERA_ROWS),4000)
 
-drill-ha: $(VENV)/dev servers  ## 30 failovers of nodes, address, Redis and ingest hosts under load, each host a namespace (root); FAILOVERS=5
-	@exec $(PY) -m tests.drill.ha --failovers $(or $(FAILOVERS),30)
+drill-ha: $(VENV)/dev servers  ## 30 failovers of database, address, Redis and ingest hosts under load, each host a namespace (root); FAILOVERS=5 DB=postgresql (a pair)
+	@exec $(PY) -m tests.drill.ha --failovers $(or $(FAILOVERS),30) --database $(or $(DB),galera)
 
 drill-upgrade: $(VENV)/dev servers  ## upgrade a running stack under load from an older commit, then account for every row; FROM=abc123 DB=postgresql
 	@exec $(PY) -m tests.drill.upgrade --database $(or $(DB),mariadb) $(if $(FROM),--from $(FROM))

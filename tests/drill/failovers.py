@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.drill.site import APPS, DESKS, NODES, STORES, Site
+from tests.drill.site import APPS, DESKS, STORES, Site
 from tests.drill.writers import Parting
 
 KINDS = ("node", "cable", "minority", "holder", "redis", "ingest")
@@ -38,29 +38,32 @@ def plan(count: int, *, seed: int, kinds: Sequence[str] = KINDS) -> Iterator[Fai
 
 @dataclass
 class Failovers:
-    """`cause` one and mend it; what was parted meanwhile is in `partings`."""
+    """`cause` one and mend it; what was parted meanwhile is in `partings`, what did not go as promised in `trouble`."""
 
     site: Site
     partings: list[Parting] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
 
     def cause(self, one: Failover) -> str:
         """Strike, wait, mend; in words what it was."""
-        causes: dict[str, Callable[[float], str]] = {
+        return self._causes()[one.kind](one.pick)
+
+    def _causes(self) -> dict[str, Callable[[float], str]]:
+        return {
             "node": self._node, "cable": self._cable, "minority": self._minority, "holder": self._holder,
             "redis": self._redis, "ingest": self._ingest,
         }  # fmt: skip
-        return causes[one.kind](one.pick)
 
     def _node(self, pick: float) -> str:
         """SIGKILL of one node's server, that of the writer as often as not."""
-        host = self._writer() if pick < 0.5 else _one_of(NODES, 2 * pick - 1)
+        host = self._writer() if pick < 0.5 else one_of(self.site.nodes, 2 * pick - 1)
         self.site.node(host).kill()
         self.site.wait(AWAY_S["node"])
         return f"SIGKILL of mariadbd on {host}"
 
     def _cable(self, pick: float) -> str:
         """A node's host hears nobody and notices it."""
-        host = self._writer() if pick < 0.5 else _one_of(NODES, 2 * pick - 1)
+        host = self._writer() if pick < 0.5 else one_of(self.site.nodes, 2 * pick - 1)
         began = self._parted_by(lambda: self.site.network.cut(host))
         try:
             self.site.wait(AWAY_S["cable"])
@@ -72,7 +75,7 @@ class Failovers:
     def _minority(self, pick: float) -> str:
         """The writer with an ingest server, half of Redis and a desk, apart from all others; no cable says so."""
         writer = self._writer()
-        parted = [writer, _one_of(APPS, pick), _one_of(STORES, pick * 7 % 1), _one_of(DESKS, pick * 3 % 1)]
+        parted = [writer, one_of(APPS, pick), one_of(STORES, pick * 7 % 1), one_of(DESKS, pick * 3 % 1)]
         began = self._parted_by(lambda: self.site.network.part(parted))
         try:
             self.site.wait(AWAY_S["minority"])
@@ -117,7 +120,7 @@ class Failovers:
 
     def _ingest(self, pick: float) -> str:
         """An ingest server's host without power, with its workers and its beat."""
-        host = _one_of(APPS, pick)
+        host = one_of(APPS, pick)
         killed = self.site.power_off(host)
         try:
             self.site.wait(AWAY_S["ingest"])
@@ -127,7 +130,7 @@ class Failovers:
 
     def _writer(self) -> str:
         holders = self.site.holders()
-        return holders[0] if holders else NODES[0]
+        return holders[0] if holders else self.site.nodes[0]
 
     @staticmethod
     def _parted_by(cut: Callable[[], None]) -> float:
@@ -139,5 +142,5 @@ class Failovers:
         self.partings.append(Parting(began, time.monotonic(), frozenset(hosts)))
 
 
-def _one_of(names: tuple[str, ...], pick: float) -> str:
+def one_of(names: tuple[str, ...], pick: float) -> str:
     return names[int(pick * len(names))]

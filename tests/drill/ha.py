@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -26,11 +25,11 @@ from typing import Any
 import redis
 
 from terminals import wire
-from tests.drill import accounting, crew, failovers, recorded_state, writers
+from tests.drill import accounting, crew, failovers, pair, recorded_state, writers
 from tests.drill.failovers import Failovers
 from tests.drill.programs import ROOT
 from tests.drill.recorded_state import Spools
-from tests.drill.site import NODES, NUMBERS, Site
+from tests.drill.site import NUMBERS, GaleraSite, Site
 from tests.drill.stack import Terminal
 from tests.servers import packages
 from tests.servers.network import Network
@@ -42,6 +41,7 @@ SIMULATORS = 7
 START_S, HEAL_S, DELIVER_S = 180.0, 180.0, 1800.0
 CALM_S = 3.0
 RAW_QUEUE = "raw_market_data"
+KINDS = {"galera": failovers.KINDS, "postgresql": pair.KINDS}
 JUDGED = (
     "lost", "duplicated", "candle_mismatches", "split_brain", "nodes_different", "writes_lost", "rejected", "gaps",
     "dead_letters", "unfinished",
@@ -64,19 +64,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="S",
         help="no more failovers after this long (3600)",
     )
-    parser.add_argument("--kinds", default=",".join(failovers.KINDS), metavar="A,B", help="of these alone")
+    parser.add_argument("--database", choices=KINDS, default="galera", help="three nodes (galera), or a pair")
+    parser.add_argument("--kinds", metavar="A,B", help=f"of these alone: {','.join(pair.KINDS)} (still: postgresql)")
     parser.add_argument("--keep", action="store_true", help="keep the folder; a drill that fails keeps it anyway")
     parser.add_argument(
-        "--careless", action="store_true", help="a cluster that ignores quorum: the drill has to find two writers"
+        "--careless",
+        action="store_true",
+        help="a cluster that ignores quorum, a primary that waits for no standby: the drill has to find two writers",
     )
     given = parser.parse_args(arguments)
     if os.geteuid() != 0:
         parser.error("hosts are namespaces of the kernel, which only root may make")
-    kinds = tuple(given.kinds.split(","))
-    if not set(kinds) <= set(failovers.KINDS):
-        parser.error(f"--kinds are some of {','.join(failovers.KINDS)}")
+    known = KINDS[given.database]
+    given.kinds = tuple(given.kinds.split(",")) if given.kinds else known
+    if not set(given.kinds) <= set(known):
+        parser.error(f"--kinds are some of {','.join(known)}")
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
-    _fetch()
+    _fetch(given.database)
     for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(one, _interrupted)
     drill = Drill(temporary_folder("ha", in_memory=True), given, seed)
@@ -95,9 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(failed or result["left_behind"] > 0)
 
 
-def _fetch() -> None:
+def _fetch(database: str) -> None:
     """What the network of our own could not fetch any more."""
-    packages.need_galera()
+    if database == "galera":
+        packages.need_galera()
     for program in packages.PROGRAMS:
         packages.need(program)
     packages.need("keepalived", packages.FAILOVER)
@@ -126,9 +131,10 @@ class Drill:
         """All of it; the result, its first keys in the order that is promised."""
         self._say(f"seed {self.seed}, {self.given.failovers} failovers, {self.given.rate} rows/s, below {self.folder}")
         self.network.start()
-        self.site = site = Site(self.folder, self.network, careless=self.given.careless)
+        kind = pair.PairSite if self.given.database == "postgresql" else GaleraSite
+        self.site = site = kind(self.folder, self.network, careless=self.given.careless)
         site.start_servers()
-        self._say(f"three nodes, the address is on {site.holders()}")
+        self._say(f"{len(site.nodes)} servers of the database, the address is on {site.holders()}")
         _migrate()
         self.crew = crew.enlist(
             self.folder, servers=[site.servers_of(0), site.servers_of(1)], rate=self.given.rate, seed=self.seed,
@@ -138,7 +144,7 @@ class Drill:
         if not site.until(partial(self._all_flow, 0), seconds=START_S):
             print(site.tails(), flush=True)
             raise RuntimeError(f"only {self._flowing(0)} of {len(self.crew)} terminals had a batch committed")
-        self.writers = writers.Writers({name: site.node(name) for name in NODES}, site.holders)
+        self.writers = writers.Writers(site.data, site.holders)
         self.writers.start()
         begin_us = _now_us()
         self._say(f"all {len(self.crew)} terminals have rows committed; the failovers begin")
@@ -149,9 +155,9 @@ class Drill:
         return self._account(site, partings, begin_us, end_us)
 
     def _strike(self, site: Site) -> list[writers.Parting]:
-        striking = Failovers(site)
+        striking = pair.PairFailovers(site) if isinstance(site, pair.PairSite) else Failovers(site)
         limit = time.monotonic() + self.given.seconds
-        for one in failovers.plan(self.given.failovers, seed=self.seed, kinds=self.given.kinds.split(",")):
+        for one in failovers.plan(self.given.failovers, seed=self.seed, kinds=self.given.kinds):
             if time.monotonic() > limit:
                 self._say(f"--seconds {self.given.seconds:g} is over")
                 break
@@ -173,6 +179,7 @@ class Drill:
                 f" mending, {time.monotonic() - struck:.1f} s in all; {self._committed():,} rows committed;"
                 f" the address is on {', '.join(site.holders()) or 'no host'}"
             )
+        self.trouble += striking.trouble
         return striking.partings
 
     def _all_flow(self, since_us: int) -> bool:
@@ -181,11 +188,12 @@ class Drill:
     def _flowing(self, since_us: int) -> int:
         """How many spools had something committed since."""
         return self._ask(
-            f"SELECT COUNT(DISTINCT batch >> 32) FROM naru.ingest_batch WHERE stored > 0 AND committed_us > {since_us}"
+            "SELECT COUNT(DISTINCT batch >> 32) FROM {schema}.ingest_batch"
+            f" WHERE stored > 0 AND committed_us > {since_us}"
         )
 
     def _committed(self) -> int:
-        return self._ask("SELECT COALESCE(SUM(stored), 0) FROM naru.ingest_batch")
+        return self._ask("SELECT COALESCE(SUM(stored), 0) FROM {schema}.ingest_batch")
 
     def _ask(self, question: str) -> int:
         """Over the socket of the node that has the address, where no cut is in the way; -1 while it is silent."""
@@ -193,7 +201,7 @@ class Drill:
         if site is None or not (holders := site.holders()):
             return -1
         try:
-            return int(site.node(holders[0]).sql(f"SET wsrep_sync_wait = 0; {question};").strip() or -1)
+            return int(site.ask(holders[0], question.replace("{schema}", site.schema) + ";").strip() or -1)
         except (RuntimeError, ValueError, subprocess.TimeoutExpired):
             return -1
 
@@ -204,15 +212,11 @@ class Drill:
         self._say("the sources stop")
         self.trouble += [f"{name} did not end when asked" for name in site.end([one.name for one in self.crew])]
         began = time.monotonic()
-        answers: list[list[str]] = []
-
-        def deliver() -> None:
-            answers.append(crew.deliver(self.crew, server=site.servers_of(0), seconds=DELIVER_S, plain=True))
-
-        # A daemon, so that an interrupted drill need not wait for it.
-        threading.Thread(target=deliver, name="deliver", daemon=True).start()
-        site.until(lambda: bool(answers), seconds=2 * DELIVER_S)
-        self.trouble += answers[0] if answers else ["the terminals could not be opened for the delivery"]
+        deliver = partial(crew.deliver, self.crew, server=site.servers_of(0), seconds=DELIVER_S, plain=True)
+        try:
+            self.trouble += site.aside(deliver, seconds=2 * DELIVER_S)
+        except (RuntimeError, TimeoutError) as error:  # the account says what it came to
+            self.trouble.append(f"the terminals could not be opened for the delivery: {error}")
         self._say(f"delivered after {time.monotonic() - began:.1f} s")
         self.trouble += [f"{name} did not drain" for name in site.end(_named(site, "ingest"))]
         if not site.until(lambda: self._queue_is_empty(site), seconds=120.0):
@@ -230,12 +234,13 @@ class Drill:
         for member in self.crew:
             spools[member.name].look(member.spool)
         gone = sum(spools[member.name].missing(member.journal) for member in self.crew)
-        found = {name: _on(site, name, spools) for name in NODES}
-        first = found[NODES[0]]
+        site.settle()
+        found = {name: _on(site, name, spools) for name in site.nodes}
+        first = found[site.nodes[0]]
         different = [name for name, one in found.items() if one["contents"] != first["contents"]]
         assert self.writers is not None
         lacking = self.writers.missing()
-        split = writers.split(self.writers.writes, partings, self.writers.holders.found, NODES)
+        split = writers.split(self.writers.writes, partings, self.writers.holders.found, site.nodes)
         for name, one in found.items():
             for line in [*one["rows"].examples, *one["wrong"][: accounting.EXAMPLES]]:
                 self._say(f"WRONG on {name}: {line}")
@@ -264,18 +269,19 @@ class Drill:
             "writes_lost": max(lacking.values()),
             "address_on_two_hosts_s": round(sum(one.ended - one.began for one in self.writers.holders.found), 2),
             "unfinished": len(self.trouble),
-            "done": {kind: self.done[kind] for kind in failovers.KINDS},
+            "done": {kind: self.done[kind] for kind in KINDS[self.given.database]},
             "longest_stall_by_kind_s": self._stalls(moments),
             "slowest_batch_s": _seconds(recorded_state.slowest_us(spools, first["streams"], first["commits"])),
             "whole_again_s": {kind: round(longest, 1) for kind, longest in sorted(self.healed_s.items())},
             "terminals": len(self.crew),
             "ended_by_themselves": sum(site.own_ends.values()),
+            **site.figures(),
             "seed": self.seed,
             "seconds": round(time.monotonic() - self.began, 1),
         }
 
     def _stalls(self, moments: list[int]) -> dict[str, float]:
-        longest: dict[str, int] = dict.fromkeys(failovers.KINDS, 0)
+        longest: dict[str, int] = dict.fromkeys(KINDS[self.given.database], 0)
         for kind, begin, end in self.windows:
             longest[kind] = max(longest[kind], accounting.longest_pause_us(moments, begin=begin, end=end))
         return {kind: _seconds(us) for kind, us in longest.items() if self.done[kind]}

@@ -1,5 +1,6 @@
-"""A dealing room's machines, each a host of its own: three nodes of Galera behind one address, Redis with Sentinels,
-two ingest servers, workers on three hosts, two beats, and desks with terminals."""
+"""A dealing room's machines, each a host of its own: a database behind one address (three nodes of Galera here, a pair
+of PostgreSQL in `tests.drill.pair`), Redis with Sentinels, two ingest servers, workers on three hosts, two beats, and
+desks with terminals."""
 
 from __future__ import annotations
 
@@ -8,16 +9,18 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from marketdata.launcher import supervisor
 from tests.drill.programs import STEP_S, Programs, end_of
 from tests.drill.stack import QUEUES, Terminal
-from tests.servers import Server
+from tests.servers import MariaDB, PostgreSQL, Server
 from tests.servers.galera import PORT, Cluster, Node
-from tests.servers.keepalived import Keepalived
+from tests.servers.keepalived import Check, Keepalived, of_galera
 from tests.servers.mariadb import DATABASE, PASSWORD, USER
 from tests.servers.network import SUBNET, Host, Network
 from tests.servers.sentinel import Sentinels, Watched
@@ -36,33 +39,49 @@ RESTART_S = {"galera": 5.0, "keepalived": 2.0}
 """How long a service manager waits before it starts again what ended; for others 1 s, as docker/systemd has it."""
 
 
-class Site(Programs):
-    """Start it in a network, then `watch` often. What is down for a while is `dark` (a host) or `held` (a server)."""
+Answer = TypeVar("Answer")
 
-    def __init__(self, folder: Path, network: Network, *, careless: bool = False) -> None:
+
+class Site(Programs):
+    """Start it in a network, then `watch` often. What is down for a while is `dark` (a host) or `held` (a server).
+
+    `data` are the servers of the database by their hosts, `checks` say who of them may have the address, and
+    `settings` are what Naru is told of it.
+    """
+
+    schema: str
+    """Where the tables are, for a question to a server."""
+
+    def __init__(
+        self,
+        folder: Path,
+        network: Network,
+        *,
+        data: Mapping[str, MariaDB | PostgreSQL],
+        checks: Sequence[Check],
+        settings: Mapping[str, str],
+    ) -> None:
         super().__init__(folder)
-        self.network = network
-        hosts = [network.hosts[name] for name in NODES]
-        self.cluster = Cluster(
-            folder / "galera", buffer_pool_mib=192, hosts=hosts, provider=CARELESS if careless else ""
-        )
+        self.network, self.data, self._settings = network, data, settings
+        self.nodes = tuple(data)
+        hosts = [network.hosts[name] for name in data]
         self.keepers = [
             Keepalived(
-                folder / f"keepalived-{host.name}", node=node, host=host,
+                folder / f"keepalived-{host.name}", check=check, host=host,
                 peers=[other for other in hosts if other is not host], address=ADDRESS, priority=103 - place,
             )
-            for place, (node, host) in enumerate(zip(self.cluster.nodes, hosts, strict=True))
+            for place, (check, host) in enumerate(zip(checks, hosts, strict=True))
         ]  # fmt: skip
         self.sentinels = Sentinels(
-            folder / "sentinels", down_after_ms=SENTINEL_DOWN_MS, sentinel_hosts=hosts,
+            folder / "sentinels", down_after_ms=SENTINEL_DOWN_MS, sentinel_hosts=[network.hosts[n] for n in NODES],
             hosts=[network.hosts[name] for name in STORES],
         )  # fmt: skip
         self.at: dict[str, str] = {}  # the host of each program and server
         self.servers: dict[str, Server] = {}
-        for name, keeper in zip(NODES, self.keepers, strict=True):
+        for name, keeper in zip(self.nodes, self.keepers, strict=True):
             self._place(f"keepalived-{name}", keeper, name)
-        for name, node in zip(NODES, self.cluster.nodes, strict=True):
-            self._place(f"galera-{name}", node, name)
+        for name, server in data.items():
+            self._place(f"{server.name}-{name}", server, name)
         for name, watched in zip(STORES, self.sentinels.servers, strict=True):
             self._place(f"redis-{name}", watched, name)
         for name, sentinel in zip(NODES, self.sentinels.sentinels, strict=True):
@@ -81,10 +100,9 @@ class Site(Programs):
         redis_url = self.sentinels.url
         return {
             supervisor.MARK: str(self.folder),
-            "DATABASE_URL": f"mysql://{USER}:{PASSWORD}@{ADDRESS}:{PORT}/{DATABASE}",
+            **self._settings,
             "REDIS_URL": redis_url,
             "BROKER_URL": redis_url,
-            "CACHE_ENGINE": "InnoDB",
             "INGEST_PORT": str(INGEST_PORT),
             "INGEST_ALLOW_PLAIN": "1",
             "SECRET_KEY": secrets.token_urlsafe(50),
@@ -98,8 +116,8 @@ class Site(Programs):
     # --- starting --------------------------------------------------------------------------------------------
 
     def start_servers(self) -> None:
-        """The cluster with its address, Redis with its Sentinels."""
-        self.cluster.start()
+        """The database with its address, Redis with its Sentinels."""
+        self._start_database()
         self.sentinels.start()
         for keeper in self.keepers:
             if told := keeper.check():
@@ -127,6 +145,28 @@ class Site(Programs):
         own = {"VAR_DIR": str(self.folder / f"var-{host}"), "INGEST_HOST": where.address}
         self.add(name, [*where.within, *command], own)
 
+    # --- the database ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _start_database(self) -> None:
+        """All of its servers, as one."""
+
+    @abstractmethod
+    def _database_ails(self) -> list[str]:
+        """What of it is not as it should be, in words."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Wait until every server has what was committed; TimeoutError."""
+
+    def ask(self, host: str, question: str) -> str:
+        """A server's own answer over its socket, where no cut is in the way."""
+        return self.data[host].sql(question)
+
+    def figures(self) -> dict[str, int]:
+        """What else there is to tell at the end."""
+        return {}
+
     # --- what there is -----------------------------------------------------------------------------------------
 
     @staticmethod
@@ -135,8 +175,8 @@ class Site(Programs):
         addresses = [f"{SUBNET}.{NUMBERS[app]}:{INGEST_PORT}" for app in APPS]
         return ",".join(addresses[turn:] + addresses[:turn])
 
-    def node(self, host: str) -> Node:
-        return self.cluster.nodes[NODES.index(host)]
+    def node(self, host: str) -> MariaDB | PostgreSQL:
+        return self.data[host]
 
     def store(self, host: str) -> Watched:
         return self.sentinels.servers[STORES.index(host)]
@@ -146,15 +186,12 @@ class Site(Programs):
 
     def holders(self) -> list[str]:
         """Hosts that have the virtual address."""
-        return [name for name in NODES if ADDRESS in self.host(name).addresses()]
+        return [name for name in self.nodes if ADDRESS in self.host(name).addresses()]
 
     def ailing(self) -> list[str]:
         """What is not as it should be, in words; a question to each server."""
         wrong = [f"{name} has no power" for name in sorted(self.dark)]
-        for name in NODES:
-            node = self.node(name)
-            if not node.synced or node.status("wsrep_cluster_size") != "3":
-                wrong.append(f"the node of {name} is not in the cluster of three")
+        wrong += self._database_ails()
         if len(self.holders()) != 1:
             wrong.append(f"the address is on {self.holders() or 'no host'}")
         roles = sorted(str(self.store(name).ask("role")) for name in STORES)
@@ -166,6 +203,19 @@ class Site(Programs):
         return wrong
 
     # --- keeping up ------------------------------------------------------------------------------------------
+
+    def aside(self, do: Callable[[], Answer], *, seconds: float) -> Answer:
+        """Do what takes a while, and watch meanwhile; RuntimeError if it failed (its traceback was printed),
+        TimeoutError after so long."""
+        answers: list[Answer] = []
+        # A daemon, so that an interrupted drill need not wait for it.
+        thread = threading.Thread(target=lambda: answers.append(do()), name="aside", daemon=True)
+        thread.start()
+        if not self.until(lambda: not thread.is_alive(), seconds=seconds):
+            raise TimeoutError(f"not done after {seconds:g} s")
+        if not answers:
+            raise RuntimeError("it failed; what it raised was printed")
+        return answers[0]
 
     def watch(self) -> None:
         """As each host's service manager: what ended is started again, after its pause, and where the address was kept
@@ -237,8 +287,8 @@ class Site(Programs):
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, 9)
-        for node in self.cluster.nodes:
-            node.stop()
+        for server in self.data.values():
+            server.stop()
         return left
 
     def _left(self) -> list[int]:
@@ -249,3 +299,39 @@ class Site(Programs):
         logs = [*sorted((self.folder / "log").glob("*.log")), *(server.log for server in self.servers.values())]
         found = [(log, end_of(log, lines)) for log in logs if log.exists()]
         return "\n".join(line for log, last in found for line in [f"--- {log.parent.name}/{log.name}", *last])
+
+
+class GaleraSite(Site):
+    """Three nodes of Galera, one of which is written to by the address. `careless`: a cluster that ignores quorum."""
+
+    schema = DATABASE
+
+    def __init__(self, folder: Path, network: Network, *, careless: bool = False) -> None:
+        self.cluster = Cluster(
+            folder / "galera", buffer_pool_mib=192, hosts=[network.hosts[name] for name in NODES],
+            provider=CARELESS if careless else "",
+        )  # fmt: skip
+        settings = {
+            "DATABASE_URL": f"mysql://{USER}:{PASSWORD}@{ADDRESS}:{PORT}/{DATABASE}",
+            "CACHE_ENGINE": "InnoDB",
+        }
+        nodes: dict[str, Node] = dict(zip(NODES, self.cluster.nodes, strict=True))
+        checks = [of_galera(node) for node in nodes.values()]
+        super().__init__(folder, network, data=nodes, checks=checks, settings=settings)
+
+    def _start_database(self) -> None:
+        self.cluster.start()
+
+    def _database_ails(self) -> list[str]:
+        return [
+            f"the node of {name} is not in the cluster of three"
+            for name, node in zip(NODES, self.cluster.nodes, strict=True)
+            if not node.synced or node.status("wsrep_cluster_size") != "3"
+        ]
+
+    def settle(self) -> None:
+        """Each question waits by itself (wsrep_sync_wait)."""
+
+    def ask(self, host: str, question: str) -> str:
+        """At once, also from a node that waits for a quorum."""
+        return super().ask(host, f"SET wsrep_sync_wait = 0; {question}")

@@ -1,5 +1,5 @@
-"""Whether two sides of a cluster took writes at the same time: somebody writes to every node all the while, over the
-node's own socket, where no cut cable is in the way."""
+"""Whether two sides of a cluster took writes at the same time: somebody writes to every server all the while, over its
+own socket, where no cut cable is in the way."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import MySQLdb
+import psycopg
 
-from tests.servers.galera import Node
+from tests.drill.recorded_state import Away
+from tests.servers import MariaDB, PostgreSQL
+from tests.servers.postgresql import DATABASE
 
 EVERY_S = 0.2
 LOOK_S = 0.05
 ANSWER_S = 4
 SHIFT = 40
 TABLE = "drill.written"
-MAKE = f"CREATE DATABASE drill; CREATE TABLE {TABLE} (id BIGINT PRIMARY KEY) ENGINE=InnoDB;"
+MAKE = f"CREATE SCHEMA drill; CREATE TABLE {TABLE} (id BIGINT PRIMARY KEY);"
 
 
 class Write(NamedTuple):
@@ -99,14 +101,14 @@ class Holders:
 class Writers:
     """Writes to every node, and looks who has the address, until `stop`."""
 
-    def __init__(self, nodes: Mapping[str, Node], holders: Callable[[], Collection[str]]) -> None:
+    def __init__(self, nodes: Mapping[str, MariaDB | PostgreSQL], holders: Callable[[], Collection[str]]) -> None:
         self._nodes, self._holders = nodes, holders
         self.holders = Holders()
         self._made: dict[str, list[tuple[int, Write]]] = {name: [] for name in nodes}
         self._ended = threading.Event()
         places = enumerate(nodes.items(), start=1)
         self._threads = [
-            threading.Thread(target=self._write, args=(place, name, node.socket), name=f"writer-{name}", daemon=True)
+            threading.Thread(target=self._write, args=(place, name, node), name=f"writer-{name}", daemon=True)
             for place, (name, node) in places
         ]
         self._threads.append(threading.Thread(target=self._look, name="holders", daemon=True))
@@ -135,29 +137,37 @@ class Writers:
         wanted = {number for made in self._made.values() for number, _ in made}
         lacks = {}
         for name, node in self._nodes.items():
-            held = {int(word) for word in node.sql(f"SET wsrep_sync_wait = 1; SELECT id FROM {TABLE};").split()}
+            wait = "SET wsrep_sync_wait = 1; " if isinstance(node, MariaDB) else ""  # PostgreSQL: after `Site.settle`
+            held = {int(word) for word in node.sql(f"{wait}SELECT id FROM {TABLE};").split()}
             lacks[name] = len(wanted - held)
         return lacks
 
-    def _write(self, place: int, name: str, socket: Path) -> None:
+    def _write(self, place: int, name: str, node: MariaDB | PostgreSQL) -> None:
         number = place << SHIFT
         while not self._ended.is_set():
             try:
-                with closing(
-                    MySQLdb.connect(
-                        unix_socket=str(socket), user="root", autocommit=True, connect_timeout=1, read_timeout=ANSWER_S,
-                        write_timeout=ANSWER_S,
-                    )
-                ) as connection:  # fmt: skip
+                with closing(_connect(node)) as connection:
                     while not self._ended.wait(EVERY_S):
                         number += 1
                         began = time.monotonic()
                         with closing(connection.cursor()) as cursor:
                             cursor.execute(f"INSERT INTO {TABLE} VALUES ({number})")
                         self._made[name].append((number, Write(name, began, time.monotonic())))
-            except MySQLdb.Error:  # down, without a quorum, or silent: that is what is looked at
+            except Away:  # down, without a quorum, a standby, or silent: that is what is looked at
                 self._ended.wait(EVERY_S)
 
     def _look(self) -> None:
         while not self._ended.wait(LOOK_S):
             self.holders.saw(time.monotonic(), self._holders())
+
+
+def _connect(node: MariaDB | PostgreSQL) -> Any:
+    """As its superuser. PostgreSQL keeps us while it does not confirm: a late answer is one all the same."""
+    if isinstance(node, PostgreSQL):
+        return psycopg.connect(
+            host=str(node.sockets), port=node.port, user="postgres", dbname=DATABASE, autocommit=True, connect_timeout=2
+        )
+    return MySQLdb.connect(
+        unix_socket=str(node.socket), user="root", autocommit=True, connect_timeout=1, read_timeout=ANSWER_S,
+        write_timeout=ANSWER_S,
+    )  # fmt: skip

@@ -1,9 +1,11 @@
 """A private Keepalived on a host of its own, with the files of docker/keepalived: it gives the virtual address to a
-node of Galera that may be written to."""
+server of the database that may be written to."""
 
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers import packages
@@ -27,17 +29,39 @@ def render(example: str, values: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Who says whether a host may have the address: a script, and the environment that it is to have."""
+
+    script: Path
+    environment: Mapping[str, str]
+
+
+def of_galera(node: Node) -> Check:
+    """For a node of Galera; its password is in a file beside the node's data."""
+    settings = node.folder / "galera-check.cnf"
+    settings.touch(mode=0o600)
+    settings.write_text(f"[client]\nuser={CHECK_USER}\npassword={PASSWORD}\nsocket={node.socket}\n", encoding="utf-8")
+    asks, environment = packages.need("mariadb")
+    paths = f"{asks.parent}:{environment.get('PATH', os.defpath)}"
+    return Check(FILES / CHECK, {**environment, "NARU_GALERA_CHECK": str(settings), "PATH": paths})
+
+
 class Keepalived(Server):
-    """Of one node; `peers` are the other two."""
+    """Of one host; `peers` are the other ones, two at most."""
 
     name = "keepalived"
 
-    def __init__(self, folder: Path, *, node: Node, host: Host, peers: list[Host], address: str, priority: int) -> None:
+    def __init__(
+        self, folder: Path, *, check: Check, host: Host, peers: Sequence[Host], address: str, priority: int
+    ) -> None:
         super().__init__(folder, port=1)  # it has none
-        self.node, self.on, self.within = node, host, host.within
+        self.asks, self.on, self.within = check, host, host.within
+        others = [one.address for one in peers]
         self._values = {
-            "NODE": host.name, "INTERFACE": "eth0", "ADDRESS": host.address, "PEER1": peers[0].address,
-            "PEER2": peers[1].address, "VIP": address, "PRIORITY": str(priority), "CHECK": str(self.folder / CHECK),
+            "NODE": host.name, "INTERFACE": "eth0", "ADDRESS": host.address, "PEER1": others[0],
+            "PEER2": "".join(others[1:]), "VIP": address, "PRIORITY": str(priority),
+            "CHECK": str(self.folder / check.script.name),
         }  # fmt: skip
         self.address = address
 
@@ -51,26 +75,15 @@ class Keepalived(Server):
         return self.address in self.on.addresses()
 
     def _prepare(self) -> None:
-        for name in (CONFIGURATION, CHECK, RELEASE):
-            shutil.copy(FILES / name, self.folder / name)
+        for file in (FILES / CONFIGURATION, self.asks.script, FILES / RELEASE):
+            shutil.copy(file, self.folder / file.name)
         example = (FILES / NODE).read_text(encoding="utf-8")
         (self.folder / NODE).write_text(render(example, self._values), encoding="utf-8")
-        check = self.folder / "galera-check.cnf"
-        check.touch(mode=0o600)
-        check.write_text(
-            f"[client]\nuser={CHECK_USER}\npassword={PASSWORD}\nsocket={self.node.socket}\n", encoding="utf-8"
-        )
 
     def _command(self) -> tuple[list[str], dict[str, str]]:
         program, environment = packages.need("keepalived", packages.FAILOVER)
-        asks, others = packages.need("mariadb")
-        environment = environment | {
-            "NARU_GALERA_CHECK": str(self.folder / "galera-check.cnf"),
-            "PATH": f"{asks.parent}:{environment.get('PATH', os.defpath)}",
-            "LD_LIBRARY_PATH": f"{environment.get('LD_LIBRARY_PATH', '')}:{others.get('LD_LIBRARY_PATH', '')}".strip(
-                ":"
-            ),
-        }
+        libraries = [one.get("LD_LIBRARY_PATH", "") for one in (environment, self.asks.environment)]
+        environment = {**environment, **self.asks.environment, "LD_LIBRARY_PATH": ":".join(filter(None, libraries))}
         options = [
             "--dont-fork", "--vrrp", "--log-console", "--log-detail", "--no-syslog",
             f"--use-file={self.folder / CONFIGURATION}", f"--pid={self.folder}/pid",

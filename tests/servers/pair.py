@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.servers import packages
+from tests.servers.keepalived import Check
 from tests.servers.postgresql import PASSWORD, SETTINGS, PostgreSQL, as_nobody, hand_over
 from tests.servers.process import spawn
 
@@ -33,7 +34,8 @@ class Pair:
         passwords.write_text(f"*:*:*:{USER}:{PASSWORD}\n", encoding="ascii")
         hand_over(passwords)
         reached = [
-            f"host=127.0.0.1 port={one.port} dbname=postgres user={USER} passfile={passwords}" for one in (here, there)
+            f"host={host} port={one.port} dbname=postgres user={USER} passfile={passwords}"
+            for host, one in (("127.0.0.1", here), (there.host, there))
         ]
         self._settings(here).write_text(
             f"DATA={here.data}\nCONFIGURATION={here.data}/postgresql.conf\n"
@@ -63,22 +65,34 @@ class Pair:
         """Where what only this server had is kept."""
         return server.folder / "left-behind"
 
-    def _environment(self, server: PostgreSQL) -> dict[str, str]:
-        return packages.need("postgres")[1] | {"NARU_POSTGRESQL_PAIR": str(self._settings(server))}
+    @staticmethod
+    def environment(server: PostgreSQL) -> dict[str, str]:
+        """What a script of this server's is told by."""
+        return packages.need("postgres")[1] | {"NARU_POSTGRESQL_PAIR": str(Pair._settings(server))}
+
+    @staticmethod
+    def command(server: PostgreSQL, script: str, *arguments: str) -> list[str]:
+        """A script on the host of a server, as the user that this one runs as."""
+        return [*server.within, *as_nobody(), str(FILES / script), *arguments]
+
+    @staticmethod
+    def check(server: PostgreSQL) -> Check:
+        """What Keepalived asks on the host of this server."""
+        return Check(FILES / GUARD, Pair.environment(server))
 
     def run(self, server: PostgreSQL, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A script to its end."""
         return subprocess.run(
-            [*as_nobody(), str(FILES / script), *arguments], env=self._environment(server), cwd="/",
+            self.command(server, script, *arguments), env=self.environment(server), cwd="/",
             capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
 
     @contextmanager
     def running(self, server: PostgreSQL, script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         """Inside, a script goes on; what it says is in `log_of`."""
-        command = [*as_nobody(), str(FILES / script), *arguments]
+        command = self.command(server, script, *arguments)
         self.log_of(server).unlink(missing_ok=True)
-        process = spawn(command, environment=self._environment(server), log=self.log_of(server), cwd=Path("/"))
+        process = spawn(command, environment=self.environment(server), log=self.log_of(server), cwd=Path("/"))
         try:
             yield process
         finally:

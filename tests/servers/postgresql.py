@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.servers import packages
+from tests.servers.network import Host
 from tests.servers.process import STOP_SECONDS, Server, temporary_folder
 from tests.waiting import until
 
@@ -15,19 +16,31 @@ SETTINGS = Path(__file__).resolve().parents[2] / "docker/postgresql/naru.conf"
 USER = "naru"
 PASSWORD = "naru"  # reachable on loopback only, for as long as the tests run
 DATABASE = "naru"
+PORT = 5432  # of servers with hosts of their own
 NOBODY = 65534
 DAC_OVERRIDE = 1
 
 
 class PostgreSQL(Server):
-    """`with PostgreSQL() as server:` ... `server.url` is a DATABASE_URL; `server.sql(...)` speaks as its superuser."""
+    """`with PostgreSQL() as server:` ... `server.url` is a DATABASE_URL; `server.sql(...)` speaks as its superuser.
+
+    With `on` it runs on a host of its own, and all hosts of that network may come in.
+    """
 
     name = "postgresql"
 
     def __init__(
-        self, folder: Path | str | None = None, *, port: int | None = None, shared_buffers_mib: int = 1024
+        self,
+        folder: Path | str | None = None,
+        *,
+        port: int | None = None,
+        shared_buffers_mib: int = 1024,
+        on: Host | None = None,
     ) -> None:
-        super().__init__(folder, port=port)
+        super().__init__(folder, port=port if on is None else PORT)
+        self._has_a_host = on is not None
+        if on is not None:
+            self.host, self.within = on.address, on.within
         self.shared_buffers_mib = shared_buffers_mib
         self.data = self.folder / "data"
         self._sockets: Path | None = None
@@ -45,7 +58,7 @@ class PostgreSQL(Server):
         return self._sockets
 
     def url_of(self, database: str) -> str:
-        return f"postgres://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+        return f"postgres://{USER}:{PASSWORD}@{self.host}:{self.port}/{database}"
 
     def sql(self, statements: str, *, database: str = DATABASE) -> str:
         """Run statements as the server's superuser over its socket; what they print, tab separated, no headings."""
@@ -121,6 +134,9 @@ class PostgreSQL(Server):
             "--auth-local=trust", "--auth-host=scram-sha-256", "--data-checksums", "--no-sync", "--no-instructions",
         ]  # fmt: skip
         self._run(made, environment, "")
+        if self._has_a_host:
+            with (self.data / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+                rules.writelines(f"host {what} all samenet scram-sha-256\n" for what in ("all", "replication"))
         server, environment = packages.need("postgres")
         self._run(
             [str(server), "--single", "-j", "-D", str(self.data), "postgres"],
@@ -142,7 +158,7 @@ class PostgreSQL(Server):
         program, environment = packages.need("postgres")
         settings = {
             "port": self.port,
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": "*" if self._has_a_host else "127.0.0.1",
             "unix_socket_directories": self.sockets,
             "shared_buffers": f"{self.shared_buffers_mib}MB",
         }

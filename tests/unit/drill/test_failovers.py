@@ -4,20 +4,21 @@ import pytest
 
 pytest.importorskip("MySQLdb")
 
-from tests.drill import failovers
+from tests.drill import failovers, pair
 from tests.drill.writers import Holders, Holding, Parting, Write, both_wrote, split
 
 NODES = ("db1", "db2", "db3")
 PARTED = Parting(10.0, 30.0, frozenset({"db1"}))
 
 
-def test_each_round_has_every_kind_once_and_the_seed_decides():
-    two_rounds = [one.kind for one in failovers.plan(2 * len(failovers.KINDS), seed=7)]
+@pytest.mark.parametrize("kinds", [failovers.KINDS, pair.KINDS])
+def test_each_round_has_every_kind_once_and_the_seed_decides(kinds):
+    two_rounds = [one.kind for one in failovers.plan(2 * len(kinds), seed=7, kinds=kinds)]
 
-    assert sorted(two_rounds[: len(failovers.KINDS)]) == sorted(failovers.KINDS)
-    assert sorted(two_rounds[len(failovers.KINDS) :]) == sorted(failovers.KINDS)
-    assert list(failovers.plan(5, seed=7)) == list(failovers.plan(5, seed=7))
-    assert [one.kind for one in failovers.plan(5, seed=7)] == two_rounds[:5]
+    assert sorted(two_rounds[: len(kinds)]) == sorted(kinds)
+    assert sorted(two_rounds[len(kinds) :]) == sorted(kinds)
+    assert list(failovers.plan(5, seed=7, kinds=kinds)) == list(failovers.plan(5, seed=7, kinds=kinds))
+    assert [one.kind for one in failovers.plan(5, seed=7, kinds=kinds)] == two_rounds[:5]
 
 
 def test_two_parted_sides_that_both_take_writes_are_a_split_brain():
