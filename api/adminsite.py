@@ -12,6 +12,12 @@ from django.http import HttpRequest
 class AdminSite(admin.AdminSite):
     site_url = None  # the bar leads to the pages
 
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """As Django does, with a list that answers to what it offers (`api.adminlists`)."""
+        from api import adminlists
+
+        super().register(model_or_iterable, adminlists.bounded(admin_class or admin.ModelAdmin), **options)
+
     def has_permission(self, request: HttpRequest) -> bool:
         """Whose role may operate, whether or not Django calls them staff."""
         from api.auth import access  # the REST framework, which most commands do without

@@ -26,6 +26,7 @@ from terminals import wire
 
 MOST_OF_SYMBOL, MOST = 100, 2_000
 TONES = 8
+MOST_POINTS = 10  # that are looked at; how many a kind has, _POINTS says
 _POINTS = {Drawing.Kind.LEVEL: 1, Drawing.Kind.TREND: 2, Drawing.Kind.BOX: 2, Drawing.Kind.NOTE: 1}
 
 
@@ -42,7 +43,9 @@ class Content(serializers.Serializer[Any]):
     """What can be changed of a drawing."""
 
     kind = serializers.ChoiceField(choices=Drawing.Kind.values)
-    points = Point(many=True, help_text="one of a level or a note, two of a trend or a box")
+    points: serializers.ListSerializer[Any] = serializers.ListSerializer(
+        child=Point(), max_length=MOST_POINTS, help_text="one of a level or a note, two of a trend or a box"
+    )
     text = serializers.CharField(required=False, default="", allow_blank=True, max_length=120)
     tone = serializers.IntegerField(required=False, default=1, min_value=1, max_value=TONES, help_text="its colour")
 

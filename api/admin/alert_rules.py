@@ -30,7 +30,7 @@ PARAMETERS = ("direction", "level", "band", "minutes", "client", "code", "status
 SCOPE: Mapping[str, Any] = MappingProxyType({"symbols": [], "watchlist": None, "market": None, "feed": ""})
 """What a rule looks at, and what of it a rule about the system has."""
 _PLAIN = ("owner", "name", "kind", *SCOPE, "cooldown_s", "quiet_from", "quiet_until", "enabled")
-_BETWEEN = re.compile(r"[\s,]+")
+_BETWEEN, _NUMBER = re.compile(r"[\s,]+"), re.compile(r"[0-9]{1,18}")
 
 
 def _of_kinds(name: str) -> str:
@@ -119,8 +119,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
         """Whose rule it is, as it was sent."""
         said = self.data.get(self.add_prefix("owner")) if self.is_bound else None
         said = said or self.instance.owner_id or self.initial.get("owner")
-        text = str(said)
-        return int(text) if text.isascii() and text.isdigit() else None
+        return int(str(said)) if _NUMBER.fullmatch(str(said)) else None
 
     def clean(self) -> dict[str, Any]:
         """ValidationError for what `analytics.alerts.rules` refuses, at the field that it is about."""

@@ -10,10 +10,14 @@ from rest_framework.request import Request
 
 from analytics.alerts.rules import LONGEST_PAUSE_S
 from api.rest import errors
+from api.rest.fields import MOST_NUMBER, LimitedListField
 from marketdata.models import AlertRule, AlertTarget
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
 from marketdata.reference import watchlists
 from marketdata.types import reject_reasons
+
+MOST_CODES = 10_000
+"""Of a rule that anybody could have (ALERT_MAX_SYMBOLS)."""
 
 
 class Body(serializers.Serializer[Any]):
@@ -39,7 +43,9 @@ class AlertRuleBody(Body):
     name = serializers.CharField(max_length=80)
     kind = serializers.ChoiceField(choices=AlertRule.Kind.values)
     parameters = serializers.DictField()
-    symbols = serializers.ListField(child=serializers.RegexField(SYMBOL_PATTERN, max_length=24), required=False)
+    symbols = LimitedListField(
+        child=serializers.RegexField(SYMBOL_PATTERN, max_length=24), max_length=MOST_CODES, required=False
+    )
     watchlist = serializers.CharField(max_length=36, required=False, allow_null=True, help_text="one of your own")
     market = serializers.CharField(max_length=16, required=False, allow_null=True)
     feed = serializers.RegexField(FEED_PATTERN, required=False, allow_blank=True)
@@ -47,7 +53,9 @@ class AlertRuleBody(Body):
     quiet_from = serializers.TimeField(required=False, allow_null=True, help_text="in Seoul, such as 22:00")
     quiet_until = serializers.TimeField(required=False, allow_null=True)
     enabled = serializers.BooleanField(required=False)
-    targets = serializers.ListField(child=serializers.IntegerField(min_value=1), max_length=100, required=False)
+    targets = LimitedListField(
+        child=serializers.IntegerField(min_value=1, max_value=MOST_NUMBER), max_length=100, required=False
+    )
 
 
 class AlertTargetBody(Body):
@@ -82,7 +90,7 @@ class AlarmBody(Body):
 
 class WatchlistBody(Body):
     name = serializers.CharField(max_length=64)
-    symbols = serializers.ListField(
+    symbols = LimitedListField(
         child=_CodeField(), required=False, default=list, max_length=watchlists.MOST_SYMBOLS,
         help_text="codes in the order of the list",
     )  # fmt: skip
@@ -90,7 +98,7 @@ class WatchlistBody(Body):
 
 class WatchlistChanges(Body):
     name = serializers.CharField(max_length=64, required=False)
-    symbols = serializers.ListField(
+    symbols = LimitedListField(
         child=_CodeField(), required=False, max_length=watchlists.MOST_SYMBOLS,
         help_text="codes in the order of the list, in place of those of before",
     )  # fmt: skip

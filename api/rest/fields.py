@@ -17,6 +17,8 @@ from marketdata.models.reference import SYMBOL_PATTERN
 from marketdata.types import categories
 
 MOST_SYMBOLS = 200
+MOST_NUMBER = (1 << 63) - 1
+"""Of a row."""
 MOST_CATEGORIES = 20
 LISTED = "symbols[]"
 _SYMBOL = re.compile(SYMBOL_PATTERN)
@@ -74,6 +76,18 @@ class WholeNumberField(serializers.IntegerField):
     def to_internal_value(self, data: Any) -> int:
         if not _WHOLE.fullmatch(str(data)):
             raise serializers.ValidationError(_("must be a whole number written with the digits 0 to 9 only"))
+        return super().to_internal_value(data)
+
+
+class LimitedListField(serializers.ListField):
+    """At most `max_length` elements, which are counted before any is looked at: of each that is wrong is told."""
+
+    def __init__(self, *, max_length: int, **options: Any) -> None:
+        super().__init__(max_length=max_length, **options)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, list) and len(data) > (self.max_length or 0):
+            self.fail("max_length", max_length=self.max_length)
         return super().to_internal_value(data)
 
 

@@ -17,6 +17,7 @@ from api.rest import errors, series, timestamps
 from api.rest.fields import (
     ACTION_TYPES,
     LISTED,
+    MOST_NUMBER,
     ActionTypesField,
     AsOfField,
     CategoriesField,
@@ -408,7 +409,7 @@ class NoQuery(Query):
 class AlertCountQuery(Query):
     symbols = SymbolsField(required=False)
     kind = serializers.ChoiceField(choices=AlertRule.Kind.values, required=False)
-    rule = WholeNumberField(required=False, min_value=1, max_value=(1 << 63) - 1, help_text="number of a rule")
+    rule = WholeNumberField(required=False, min_value=1, max_value=MOST_NUMBER, help_text="number of a rule")
     open = serializers.BooleanField(required=False, help_text="whether the condition still holds")
     acknowledged = serializers.BooleanField(required=False)
 

@@ -238,12 +238,18 @@ class AlertsView(APIView):
         return Response({"alerts": [_shown(one) for one in found[: query["limit"]]], "next_page_token": token})
 
 
+def _readable(request: Request, rows: Rows) -> Rows:
+    """Alerts that whoever asks may see: on feeds that he may read at this moment."""
+    rows = _visible(request, rows)
+    if access.may_read(request.user, access.ALL_FEEDS):
+        return rows
+    names = rows.order_by().values_list("feed", flat=True).distinct()
+    return rows.filter(feed__in=[name for name in names if not name or access.may_read(request.user, name)])
+
+
 def _chosen(request: Request, query: dict[str, Any]) -> Rows:
     """The alerts that a question is about, of those that whoever asks may see."""
-    rows = _visible(request, Alert.objects.all())
-    if not access.may_read(request.user, access.ALL_FEEDS):
-        names = rows.order_by().values_list("feed", flat=True).distinct()
-        rows = rows.filter(feed__in=[name for name in names if not name or access.may_read(request.user, name)])
+    rows = _readable(request, Alert.objects.all())
     columns = {"symbols": "symbol__in", "kind": "kind", "rule": "rule_id", "open": "cleared_at__isnull"}
     rows = rows.filter(**{column: query[name] for name, column in columns.items() if name in query})
     return rows.filter(acknowledged_at__isnull=not query["acknowledged"]) if "acknowledged" in query else rows
@@ -274,7 +280,7 @@ class AcknowledgeView(APIView):
         """Http404 for one that is not to be seen. One that was acknowledged before stays as it is."""
         NoQuery.read(request)
         _person(request)
-        rows = _visible(request, Alert.objects.select_related("owner")).filter(pk=number)
+        rows = _readable(request, Alert.objects.select_related("owner").filter(pk=number))
         if not rows.exists():
             raise Http404
         rows.filter(acknowledged_at=None).update(

@@ -25,6 +25,7 @@ from api import timetable_names
 from api.auth.authentication import Operates
 from api.rest import errors, jsontext, response_schemas
 from api.rest.bodies import AlarmBody, Body, RequeueBody
+from api.rest.fields import MOST_NUMBER
 from api.rest.queries import NoQuery
 from api.views import status_upkeep
 from marketdata import alarms
@@ -49,7 +50,6 @@ MOST_RUNS = 10
 MOST_ASKED = 20
 MOST_ALARMS = 100
 RECENT = datetime.timedelta(days=1)
-MOST_ID = 2**63 - 1
 _ANSWERS = {
     202: response_schemas.OperationAnswer, 200: response_schemas.OperationAnswer, "4XX": response_schemas.Error,
     503: response_schemas.Error,
@@ -225,7 +225,7 @@ class AlarmView(APIView):
         NoQuery.read(request)
         changes = {"acknowledge": alarms.acknowledge, "clear": alarms.clear}
         change = changes[AlarmBody.of(request, partial=False)["do"]]
-        changed = change(alarm, by=request.user.get_username()) if alarm <= MOST_ID else None
+        changed = change(alarm, by=request.user.get_username()) if alarm <= MOST_NUMBER else None
         if changed is None:
             raise Http404
         return Response(_alarm(changed))

@@ -1,5 +1,6 @@
 """The tables of Naru, a room per kind: reference data, today's data, history, caches, the ledger and the upkeep."""
 
+from marketdata.models import lookups  # noqa: F401 - registers itself
 from marketdata.models.access import ApiKey, OpenIdAccount, ReadRule, RecoveryCode, SecondFactor
 from marketdata.models.alerts import Alert, AlertDelivery, AlertRule, AlertTarget
 from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData, CandleRevision

@@ -108,6 +108,8 @@ def test_a_rule_is_made_changed_and_deleted_by_its_owner_and_seen_by_who_operate
         ({"kind": "alarm", "parameters": {"code": "rollover_failed"}}, 422, {"symbols"}),
         ({"kind": "alarm", "parameters": {"code": "roll_over"}, "symbols": []}, 422, {"code"}),
         ({"kind": "terminal", "parameters": {"client": "nobody", "seconds": "60"}, "symbols": []}, 422, {"client"}),
+        ({"targets": [10**30]}, 400, {"targets"}),
+        ({"targets": [2**63 - 1]}, 422, {"targets"}),
     ],
 )
 def test_what_is_wrong_with_a_rule_is_said_by_field(people, change, status, named):
@@ -164,6 +166,7 @@ def test_who_may_not_read_a_feed_makes_no_rule_on_it_and_does_not_see_its_alerts
     ReadRule.objects.create(user=trader.user, feeds="nxt")
 
     assert trader.say("GET", "/v2/alerts")[1]["alerts"] == []
+    assert trader.say("POST", f"/v2/alerts/{one.pk}/acknowledge")[0] == 404  # whose answer would tell it
     assert trader.say("POST", "/v2/alerts/rules", RULE | {"name": "b"})[0] == 403
     assert trader.say("POST", "/v2/alerts/rules", RULE | {"name": "c", "feed": "krx"})[0] == 403
 

@@ -63,3 +63,19 @@ def test_every_address_that_takes_a_body_tells_what_is_wrong_with_it(browser):
                 if answer.status_code >= 500 or (answer.status_code >= 400 and {"code", "message"} - set(told)):
                     wrong.append((method, path, content[:60], answer.status_code, answer.content[:100]))
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("/v2/alerts/rules", {"name": "r", "kind": "price", "parameters": {}, "symbols": [""] * 100_000}),
+        ("/v2/alerts/rules", {"name": "r", "kind": "price", "parameters": {}, "targets": [0] * 100_000}),
+        ("/v2/watchlists", {"name": "w", "symbols": [""] * 100_000}),
+        ("/v2/drawings", {"symbol": "005930", "kind": "trend", "points": [{}] * 100_000}),
+    ],
+)
+def test_what_is_wrong_with_every_element_of_a_long_list_is_told_once(browser, path, given):
+    answer = browser.post(path, data=json.dumps(given), content_type="application/json")
+
+    assert answer.status_code in (400, 422)
+    assert len(answer.content) < 1_000
