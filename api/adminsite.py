@@ -8,6 +8,8 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from marketdata import titles
+
 
 class AdminSite(admin.AdminSite):
     site_url = None  # the bar leads to the pages
@@ -40,7 +42,7 @@ class AdminSite(admin.AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """With what each alarm is called, and what to do about it."""
-        from api import remedies, titles
+        from api import remedies
 
         return super().index(request, {"remedies": remedies.REMEDIES, "titles": titles, **(extra_context or {})})
 

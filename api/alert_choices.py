@@ -10,9 +10,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from analytics.alerts.judging.conditions import Kind
-from api import titles
 from api.remedies import REMEDIES
 from celery_app import QUEUES
+from marketdata import titles
 
 GROUPS: Mapping[str, Promise] = MappingProxyType(
     {

@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import parseaddr
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -34,6 +35,7 @@ from analytics.delivery import addresses, chat, webhooks
 from analytics.delivery.webhooks import DELIVERY
 from marketdata import alarms, metrics
 from marketdata.models import Alarm, Alert, AlertDelivery, AlertRule, AlertTarget
+from marketdata.models.texts import Text
 from marketdata.reference import readers
 from marketdata.types.units import SEOUL
 
@@ -92,7 +94,7 @@ def deliver(now: datetime.datetime) -> int:
     due = _claims(at, AT_ONCE, set()) if looked < until else []
     if not due:
         return 0
-    ended: queue.SimpleQueue[tuple[Job, str | None]] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[tuple[Job, Text | None]] = queue.SimpleQueue()
     going: dict[int, int] = {}  # attempts that are not noted yet, by target
     failed: set[int] = set()
     arrived = 0
@@ -133,7 +135,7 @@ def _attempts() -> Iterator[asyncio.AbstractEventLoop]:
         loop.close()
 
 
-def try_out(target: AlertTarget) -> str:
+def try_out(target: AlertTarget) -> Text:
     """Deliver a word that it works. Returns what failed, "" if nothing did."""
     with override(settings.LANGUAGE_CODE):
         text = _("This target works: alerts of Naru arrive here.")
@@ -183,9 +185,10 @@ def _claimed(row: AlertDelivery, now: datetime.datetime) -> Job | None:
     mine = AlertDelivery.objects.filter(pk=row.pk, state=State.WAITING, attempts=row.attempts)
     forbidden = _forbidden(row)
     if forbidden:
-        if mine.update(state=State.FAILED, error=forbidden):
+        if mine.update(state=State.FAILED, **_failure(forbidden)):
             metrics.ALERT_DELIVERIES.labels(row.target.kind, "given_up").inc()
-            log.warning("alert not delivered delivery=%d target=%d error=%s", row.pk, row.target_id, forbidden)
+            error = alarms.english(forbidden)
+            log.warning("alert not delivered delivery=%d target=%d error=%s", row.pk, row.target_id, error)
         return None
     quiet_s = _quiet_s(row.alert.rule, now)
     if quiet_s:
@@ -208,16 +211,23 @@ def _claimed(row: AlertDelivery, now: datetime.datetime) -> Job | None:
     )  # fmt: skip
 
 
-def _forbidden(row: AlertDelivery) -> str:
+def _forbidden(row: AlertDelivery) -> Text:
     """Why nobody may be told of it now, "" if nothing is in the way: rights are those of this moment, as for who reads
     alerts by REST and on the stream."""
     feed = row.alert.feed or None
     for person in {row.target.owner, row.alert.owner}:
         if not person.is_active:
-            return "the account of its owner is not active"
+            return gettext_lazy("the account of its owner is not active")
         if not readers.may_read(person, feed):
-            return f"its owner may not read {feed or 'anything'}"
+            if feed is None:
+                return gettext_lazy("its owner may not read anything")
+            return format_lazy(gettext_lazy("its owner may not read {feed}"), feed=feed)
     return ""
+
+
+def _failure(error: Text) -> dict[str, Any]:
+    """What failed, as rows keep it."""
+    return {"error": alarms.english(error)[:200], "texts": alarms.translations(error)}
 
 
 def _quiet_s(rule: AlertRule | None, now: datetime.datetime) -> float:
@@ -229,7 +239,7 @@ def _quiet_s(rule: AlertRule | None, now: datetime.datetime) -> float:
 
 
 async def _one_after_another(
-    jobs: list[Job], ended: queue.SimpleQueue[tuple[Job, str | None]], room: asyncio.Semaphore, until: float
+    jobs: list[Job], ended: queue.SimpleQueue[tuple[Job, Text | None]], room: asyncio.Semaphore, until: float
 ) -> None:
     """Attempts to one target. Of each is told what failed, "" if nothing did; None if it was not tried, for another
     one failed or it would have begun after `until` of the monotonic clock."""
@@ -241,10 +251,10 @@ async def _one_after_another(
         ended.put((job, error))
 
 
-async def _attempt(job: Job, room: asyncio.Semaphore, until: float) -> str | None:
+async def _attempt(job: Job, room: asyncio.Semaphore, until: float) -> Text | None:
     """What failed, "" if nothing did; None if it had no room before `until`."""
     if job.way is None:
-        return "sealed with another SECRET_KEY: delete the target and make it again"
+        return gettext_lazy("sealed with another SECRET_KEY: delete the target and make it again")
     try:
         if job.way.kind == AlertTarget.Kind.EMAIL:
             named = {"Message-ID": f"<alert-{job.delivery}@{_domain()}>", DELIVERY: job.delivery}
@@ -255,7 +265,7 @@ async def _attempt(job: Job, room: asyncio.Semaphore, until: float) -> str | Non
             async with room:
                 if time.monotonic() > until:
                     return None
-                return await asyncio.to_thread(
+                await asyncio.to_thread(
                     chat.send, job.way.address, job.subject, job.text, settings.ALERT_WEBHOOK_NETWORKS, chat.LONGEST_S
                 )
         else:
@@ -265,10 +275,10 @@ async def _attempt(job: Job, room: asyncio.Semaphore, until: float) -> str | Non
                 resolve=addresses.system_resolve, longest_s=webhooks.LONGEST_S,
             )  # fmt: skip
     except addresses.RefusedError as error:
-        return str(error)
+        return targets.said(error)
     except TimeoutError:
         longest_s = chat.LONGEST_S if job.way.kind == AlertTarget.Kind.CHAT else webhooks.LONGEST_S
-        return f"no answer within {longest_s:.0f} s"
+        return format_lazy(gettext_lazy("no answer within {seconds} s"), seconds=f"{longest_s:.0f}")
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one message holds up no other
         # Its kind alone: the words of an error may have the address.
         return type(error).__name__
@@ -279,7 +289,7 @@ def _domain() -> str:
     return parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
 
 
-def _note(job: Job, error: str | None, now: datetime.datetime, at: datetime.datetime) -> None:
+def _note(job: Job, error: Text | None, now: datetime.datetime, at: datetime.datetime) -> None:
     """What became of an attempt of the turn that began `now`, `at` which moment."""
     mine = AlertDelivery.objects.filter(pk=job.row, state=State.WAITING, attempts=job.attempt)
     pause_s = min(FIRST_S * 2 ** (job.attempt - 1), LONGEST_PAUSE_S)
@@ -291,29 +301,30 @@ def _note(job: Job, error: str | None, now: datetime.datetime, at: datetime.date
     kind = job.way.kind if job.way else "unknown"
     _note_target(job.target, error)
     if not error:
-        mine.update(state=State.DELIVERED, delivered_at=datetime.datetime.now(datetime.UTC), error="")
+        mine.update(state=State.DELIVERED, delivered_at=datetime.datetime.now(datetime.UTC), **_failure(""))
         metrics.ALERT_DELIVERIES.labels(kind, "delivered").inc()
         return
     given_up = job.attempt >= TRIES or job.way is None
-    mine.update(state=State.FAILED if given_up else State.WAITING, next_at=later, error=error[:200])
+    mine.update(state=State.FAILED if given_up else State.WAITING, next_at=later, **_failure(error))
     metrics.ALERT_DELIVERIES.labels(kind, "given_up" if given_up else "failed").inc()
     log.warning(
-        "alert not delivered delivery=%d target=%d attempt=%d error=%s", job.row, job.target, job.attempt, error
-    )
+        "alert not delivered delivery=%d target=%d attempt=%d error=%s",
+        job.row, job.target, job.attempt, alarms.english(error),
+    )  # fmt: skip
     if given_up or job.attempt >= TOLD_AT:
         _alarm(job.target, error)
     # What else waits for a dead target waits as well, and is in nobody's way.
     AlertDelivery.objects.filter(target=job.target, state=State.WAITING, next_at__lte=at).update(next_at=later)
 
 
-def _note_target(target: int, error: str) -> None:
+def _note_target(target: int, error: Text) -> None:
     """What became of the newest attempt, at the target itself: deliveries are many, and end with their alerts."""
     now = datetime.datetime.now(datetime.UTC)
-    changes = {"failed_at": now, "error": error[:200]} if error else {"delivered_at": now}
+    changes = {"failed_at": now, **_failure(error)} if error else {"delivered_at": now}
     AlertTarget.objects.filter(pk=target).update(**changes)
 
 
-def _alarm(number: int, error: str) -> None:
+def _alarm(number: int, error: Text) -> None:
     """Somebody else than its owner hears of a target that fails: what tells him of trouble is what does not work."""
     target = AlertTarget.objects.select_related("owner").filter(pk=number).first()
     if target is None:

@@ -11,8 +11,10 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django.utils import translation
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from analytics.alerts import rules
 from analytics.alerts.rules import RefusedError
@@ -54,12 +56,12 @@ def make(owner: int, name: str, kind: str, address: str) -> tuple[AlertTarget, s
             addresses.resolved(endpoint, settings.ALERT_WEBHOOK_NETWORKS, addresses.system_resolve)
             shown = f"{endpoint.scheme}://{endpoint.host}/…"  # what follows is often a secret
         except addresses.RefusedError as error:
-            wrong["address"] = _told(error)
+            wrong["address"] = str(said(error))
     elif kind == Kind.CHAT:
         try:
             shown = chat.check(address, settings.ALERT_WEBHOOK_NETWORKS)
         except addresses.RefusedError as error:
-            wrong["address" if chat.is_installed() else "kind"] = _told(error)
+            wrong["address" if chat.is_installed() else "kind"] = str(said(error))
         except TimeoutError:
             wrong["address"] = _("could not be looked at in time: try again")
     else:
@@ -80,10 +82,10 @@ def make(owner: int, name: str, kind: str, address: str) -> tuple[AlertTarget, s
     return made, secret
 
 
-def _told(error: addresses.RefusedError) -> str:
-    """In the language of this moment."""
-    text = translation.gettext(error.text)
-    return text.format(**error.values) if error.values else text
+def said(error: addresses.RefusedError) -> Promise:
+    """What an error says, in the language of who reads it."""
+    text: Any = gettext_lazy(error.text)
+    return format_lazy(text, **error.values) if error.values else text
 
 
 def _refuse_more(owner: int) -> None:
@@ -107,7 +109,7 @@ def shown(target: AlertTarget) -> dict[str, Any]:
     return {
         "id": target.pk, "name": target.name, "kind": target.kind, "shown": target.shown, "enabled": target.enabled,
         "owner": target.owner.get_username(), "created_at": target.created_at, "delivered_at": target.delivered_at,
-        "failed_at": target.failed_at, "error": target.error,
+        "failed_at": target.failed_at, "error": target.error, "texts": target.texts or {},
     }  # fmt: skip
 
 

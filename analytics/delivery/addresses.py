@@ -35,6 +35,10 @@ def _(text: str) -> str:
     return text
 
 
+ANSWERED = _("answered {status}")
+"""What failed where somebody was there, by the status of his HTTP."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A webhook's address in parts; `host` is the name in it, and `path` begins with a slash."""

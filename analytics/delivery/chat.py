@@ -90,19 +90,18 @@ def check(address: str, allowed: Sequence[Network]) -> str:
         endpoint = addresses.Endpoint(web, host, port or (80 if service.is_plain else 443), "/")
         addresses.resolved(endpoint, allowed, addresses.system_resolve)
         shown = f"{scheme}://{host}/…"
-    error_text = _ask({"address": address, "send": False}, allowed, LONGEST_S)
-    if error_text:
-        raise RefusedError(error_text)
+    _ask({"address": address, "send": False}, allowed, LONGEST_S)
     return shown
 
 
-def send(address: str, title: str, text: str, allowed: Sequence[Network], longest_s: float) -> str:
-    """Deliver a message. Returns what failed, "" if nothing did; nothing of it is a secret. TimeoutError."""
-    return _ask({"address": address, "send": True, "title": title, "text": text}, allowed, longest_s)
+def send(address: str, title: str, text: str, allowed: Sequence[Network], longest_s: float) -> None:
+    """Deliver a message. RefusedError, of which nothing is a secret, and TimeoutError say why it did not arrive."""
+    _ask({"address": address, "send": True, "title": title, "text": text}, allowed, longest_s)
 
 
-def _ask(said: dict[str, object], allowed: Sequence[Network], longest_s: float) -> str:
-    """What the process answers. The address goes through its standard input, for arguments are seen by everybody."""
+def _ask(said: dict[str, object], allowed: Sequence[Network], longest_s: float) -> None:
+    """RefusedError with what the process answers, if something failed. The address goes through its standard input,
+    for arguments are seen by everybody."""
     question = json.dumps(said | {"allowed": [str(network) for network in allowed], "longest_s": longest_s})
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
     try:
@@ -114,7 +113,9 @@ def _ask(said: dict[str, object], allowed: Sequence[Network], longest_s: float) 
     except subprocess.TimeoutExpired as error:
         raise TimeoutError from error
     try:
-        told = json.loads(answer.stdout)["error"]
+        told = json.loads(answer.stdout)
+        failed = RefusedError(told["text"], **told["values"]) if told["text"] else None
     except (ValueError, KeyError, TypeError):
-        return f"the process that sends it ended with status {answer.returncode}"
-    return str(told)[:200]
+        failed = RefusedError(_("the process that sends it ended with status {status}"), status=answer.returncode)
+    if failed is not None:
+        raise failed

@@ -1,5 +1,5 @@
 """`python -m analytics.delivery.chat_process`: one message to a chat service. Reads a JSON object from standard input,
-answers one with `error`. Knows neither Django nor the database; what it may connect to is looked at by the interpreter
+answers one with the `text` of what failed ("" if nothing did) and its `values`. Knows neither Django nor the database; what it may connect to is looked at by the interpreter
 itself (`socket.connect` of Python's audit events), whatever a library does."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from analytics.delivery import addresses
-from analytics.delivery.addresses import Network, RefusedError
+from analytics.delivery.addresses import ANSWERED, Network, RefusedError, _
 from analytics.delivery.chat import SERVICES, Service
 
 MOST_BYTES = 1 << 30
@@ -46,22 +46,22 @@ def guard(allowed: Sequence[Network], *, is_plain: bool) -> Callable[[str, tuple
             try:
                 one = ipaddress.ip_address(str(address[0]).partition("%")[0])
             except (ValueError, TypeError, IndexError):
-                raise RefusedError("nothing but addresses of the internet is connected to") from None
+                raise RefusedError(_("nothing but addresses of the internet is connected to")) from None
             addresses.allow(one, allowed, scheme, str(one))
         elif event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"):
-            raise RefusedError("nothing is started")
+            raise RefusedError(_("nothing is started"))
 
     return look
 
 
-def answer(said: dict[str, Any]) -> str:
-    """What failed, "" if nothing did."""
+def answer(said: dict[str, Any]) -> RefusedError | None:
+    """What failed, if something did."""
     service = SERVICES[said["address"].partition("://")[0]]
     made = _plugin(service, said["address"])
     if made is None:
-        return "Apprise does not read this address: its documentation has the form of each service"
+        return RefusedError(_("Apprise does not read this address: its documentation has the form of each service"))
     if not said["send"]:
-        return ""
+        return None
     statuses = _Statuses()
     logger = logging.getLogger("apprise")
     logger.handlers, logger.propagate = [statuses], False
@@ -69,12 +69,14 @@ def answer(said: dict[str, Any]) -> str:
     try:
         is_delivered = made.notify(body=said["text"], title=said["title"])
     except RefusedError as error:
-        return str(error)
+        return error
     except Exception as error:  # noqa: BLE001 - its words may have the address
-        return type(error).__name__
+        return RefusedError(type(error).__name__)
     if is_delivered:
-        return ""
-    return f"answered {statuses.newest}" if statuses.newest else "no answer, or one that is not understood"
+        return None
+    if statuses.newest:
+        return RefusedError(ANSWERED, status=statuses.newest)
+    return RefusedError(_("no answer, or one that is not understood"))
 
 
 def _plugin(service: Service, address: str) -> Any:
@@ -98,7 +100,8 @@ def main() -> int:
     service = SERVICES[said["address"].partition("://")[0]]
     logging.getLogger("apprise").addHandler(logging.NullHandler())
     sys.addaudithook(guard(allowed, is_plain=service.is_plain))
-    sys.stdout.write(json.dumps({"error": answer(said)}))
+    failed = answer(said)
+    sys.stdout.write(json.dumps({"text": failed.text if failed else "", "values": failed.values if failed else {}}))
     return 0
 
 

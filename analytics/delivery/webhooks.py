@@ -8,7 +8,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 
-from analytics.delivery.addresses import Endpoint, Network, RefusedError, Resolve, resolved
+from analytics.delivery.addresses import ANSWERED, Endpoint, Network, RefusedError, Resolve, resolved
 
 SIGNATURE, DELIVERY = "X-Naru-Signature", "X-Naru-Delivery"
 # httpx is imported by who sends: every command imports the URLs, and only a delivery needs it.
@@ -60,4 +60,4 @@ async def send(
             ) as answer,
         ):  # fmt: skip
             if not answer.is_success:  # its content, which may be endless or come a byte a second, is of no use
-                raise RefusedError(f"answered {answer.status_code}")
+                raise RefusedError(ANSWERED, status=answer.status_code)

@@ -19,7 +19,8 @@ from django.utils.translation import gettext_lazy as _
 from analytics.alerts import rules
 from analytics.alerts.judging import conditions, texts
 from analytics.alerts.judging.conditions import Direction, Kind
-from api import alert_choices, titles
+from api import alert_choices
+from marketdata import titles
 from marketdata.models import AlertRule, AlertTarget, Client, Watchlist
 
 DIRECTIONS: Mapping[str, Promise] = MappingProxyType(

@@ -55,21 +55,29 @@ class AlertAdmin(ReadOnly):
 
 @admin.register(AlertTarget)
 class AlertTargetAdmin(ReadOnly):
-    list_display = ("name", "owner", "kind", "shown", "enabled", "delivered_at", "failed_at", "error")
+    list_display = ("name", "owner", "kind", "shown", "enabled", "delivered_at", "failed_at", "failure")
     list_filter = ("kind", "enabled")
     list_select_related = ("owner",)
     search_fields = ("name", "owner__username")
     fields = (*list_display, "created_at")
 
+    @admin.display(description=_("last error"), ordering="error")
+    def failure(self, target: AlertTarget) -> str:
+        return target.failure
+
 
 @admin.register(AlertDelivery)
 class AlertDeliveryAdmin(ReadOnly):
-    list_display = ("alert", "target", "state", "attempts", "next_at", "delivered_at", "error")
+    list_display = ("alert", "target", "state", "attempts", "next_at", "delivered_at", "failure")
     list_filter = ("state", "target__kind")
     list_select_related = ("alert", "target")
     search_fields = ("target__name", "target__owner__username", "alert__symbol", "error")
-    fields = ("alert", "target", "state", "attempts", "next_at", "delivered_at", "error")
+    fields = ("alert", "target", "state", "attempts", "next_at", "delivered_at", "failure")
     actions = ("deliver_again",)
+
+    @admin.display(description=_("error"), ordering="error")
+    def failure(self, row: AlertDelivery) -> str:
+        return row.failure
 
     @admin.action(description=_("Deliver again"), permissions=("ask",))
     def deliver_again(self, request: HttpRequest, chosen: QuerySet[AlertDelivery]) -> None:

@@ -10,10 +10,10 @@ from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from api import titles
 from api.admin.asking import AskingPages
 from api.admin.sheets import SheetAdmin
 from api.admin.site import ReadOnly, moment
+from marketdata import titles
 from marketdata.models import (
     Alarm,
     BackupRun,

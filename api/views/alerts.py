@@ -205,7 +205,7 @@ class AlertTargetTestView(APIView):
         """Http404 for somebody else's."""
         NoQuery.read(request)
         error = deliveries.try_out(_target(request, number))
-        return Response({"delivered": not error, "error": error})
+        return Response({"delivered": not error, "error": str(error)})
 
 
 def _target(request: Request, number: int) -> AlertTarget:

@@ -20,11 +20,12 @@ from django.views.decorators.http import require_safe
 
 from analytics.alerts.judging import conditions, texts
 from analytics.alerts.judging.conditions import Kind
-from api import alert_choices, titles
+from api import alert_choices
 from api.auth import access, authentication
 from api.refusals import WORDS
 from api.remedies import REMEDIES
 from api.timetable_names import NAMES, OTHERS
+from marketdata import titles
 from marketdata.ledger import gap_reasons
 from marketdata.models import AlertRule, AlertTarget, Client, Feed, Market
 from marketdata.reference import roles, watchlists

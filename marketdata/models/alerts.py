@@ -36,6 +36,7 @@ class AlertTarget(models.Model):
     delivered_at = models.DateTimeField(_("last delivered at"), null=True, editable=False)
     failed_at = models.DateTimeField(_("last failed at"), null=True, editable=False)
     error = models.CharField(_("last error"), max_length=200, blank=True, default="", db_default="", editable=False)
+    texts = models.JSONField(null=True, editable=False)  # the error by language, without English
 
     class Meta:
         db_table = "alert_target"
@@ -45,6 +46,11 @@ class AlertTarget(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.shown})"
+
+    @property
+    def failure(self) -> str:
+        """The error in the reader's language, where there is one."""
+        return in_language(self.error, self.texts)
 
 
 class AlertRule(models.Model):
@@ -167,6 +173,7 @@ class AlertDelivery(models.Model):
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     next_at = models.DateTimeField(_("next attempt"))
     error = models.CharField(_("error"), max_length=200, blank=True)
+    texts = models.JSONField(null=True, editable=False)  # the error by language, without English
     delivered_at = models.DateTimeField(_("delivered at"), null=True)
 
     class Meta:
@@ -178,3 +185,8 @@ class AlertDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.alert_id} {self.target_id} {self.state}"
+
+    @property
+    def failure(self) -> str:
+        """The error in the reader's language, where there is one."""
+        return in_language(self.error, self.texts)

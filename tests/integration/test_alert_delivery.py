@@ -20,6 +20,7 @@ from django.contrib.auth.models import Group
 from django.core import mail
 from django.db import connection
 from django.test import Client as Browser
+from django.utils import translation
 
 from analytics.alerts import announcements, deliveries, rules, targets
 from analytics.alerts.rules import RefusedError
@@ -239,6 +240,8 @@ def test_targets_by_rest_are_ones_own_and_tried_out(owner, receiver, settings):
     test = f"/v2/alerts/targets/{number}/test"
     assert [who.post(test).status_code for who in (mine, other)] == [200, 404]
     assert mine.post(test).json() == {"delivered": False, "error": "answered 500"}
+    in_korean = mine.post(test, headers={"Accept-Language": "ko"}).json()
+    assert in_korean == {"delivered": False, "error": "응답 500"}
     assert [who.delete(f"/v2/alerts/targets/{number}").status_code for who in (other, mine)] == [404, 204]
 
 
@@ -249,7 +252,10 @@ def test_who_may_not_read_the_feed_any_more_or_is_not_active_is_told_nothing(own
 
     assert deliveries.deliver(NOW) == 0
     assert states() == {"/hook": ("failed", 0)}
-    assert AlertDelivery.objects.get().error == "its owner may not read krx"
+    refused = AlertDelivery.objects.get()
+    assert (refused.error, refused.texts) == (
+        "its owner may not read krx", {"ko": "소유자에게 피드 krx 조회 권한이 없습니다"},
+    )  # fmt: skip
     right.delete()
     alert(owner, symbol="000660")
     get_user_model().objects.filter(pk=owner.pk).update(is_active=False)
@@ -426,13 +432,19 @@ def test_a_target_says_what_arrived_and_what_failed_and_others_hear_of_one_that_
     ((subject, message),) = alarmed()
     assert subject == f"target {bad.pk}"
     assert message == "alerts of trader do not arrive at /broken (http://127.0.0.1/…): answered 500"
+    with translation.override("ko"):
+        alarm = Alarm.objects.get(code=deliveries.CODE)
+        assert alarm.shown == "trader의 알림을 /broken(http://127.0.0.1/…)에 전달하지 못하고 있습니다: 응답 500"
+        assert (row.error, row.failure) == ("answered 500", "응답 500")
     bad.refresh_from_db()
     good.refresh_from_db()
     assert (bad.delivered_at, bad.error, good.failed_at, good.error) == (None, "answered 500", None, "")
     browser = Browser()
     browser.force_login(owner)
     told = {one["name"]: one for one in browser.get("/v2/alerts/targets").json()["targets"]}
-    assert [told["/broken"][name] for name in ("delivered_at", "error")] == [None, "answered 500"]
+    assert [told["/broken"][name] for name in ("delivered_at", "error", "texts")] == [
+        None, "answered 500", {"ko": "응답 500"},
+    ]  # fmt: skip
     assert datetime.datetime.fromisoformat(told["/broken"]["failed_at"]) == bad.failed_at
     assert datetime.datetime.fromisoformat(told["/hook"]["delivered_at"]) == good.delivered_at
     deliveries.deliver(NOW)

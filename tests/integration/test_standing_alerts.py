@@ -135,8 +135,12 @@ def test_an_alarm_is_told_for_each_subject_and_once_more_when_it_is_raised_anew(
         due.watch()
     assert sorted(told()) == [("", "2026-03-13", "1", True), ("", "2026-03-16", "1", True)]
     assert {one.message for one in Alert.objects.all()} == {
-        "Alarm of the system: rollover_failed (2026-03-13)", "Alarm of the system: rollover_failed (2026-03-16)",
-    }  # fmt: skip
+        "Alarm of the system: rollover held up · rollover_failed (2026-03-13)",
+        "Alarm of the system: rollover held up · rollover_failed (2026-03-16)",
+    }
+    assert Alert.objects.get(symbol="2026-03-13").texts == {
+        "ko": "시스템 경보: 마감 중단 · rollover_failed (2026-03-13)"
+    }
 
     alarms.resolve("rollover_failed", subject="2026-03-13")
     alarms.raise_alarm("rollover_failed", "again, between two looks", subject="2026-03-13")

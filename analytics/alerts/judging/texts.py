@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.functional import Promise
+from django.utils.functional import Promise, lazy
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from analytics.alerts.judging.conditions import SCALES, Condition, Direction, Kind, number_text
+from marketdata import titles
 
 _TEXTS: dict[tuple[Kind, Direction], Promise] = {
     (Kind.PRICE, Direction.ABOVE): _("{symbol} trades at {value}: at or above {level}"),
@@ -46,10 +47,12 @@ def of_gaps(place: str, gaps: int, seconds: int, rows: int) -> Promise:
 def of_queue(queue: str, depth: int, seconds: int) -> Promise:
     """Of a queue that has been full for so long."""
     template: Any = _("Queue {queue}: {depth} messages wait, too many for {seconds} s")
-    return format_lazy(template, queue=queue, depth=depth, seconds=seconds)
+    named = lazy(titles.queue, str)(queue)
+    return format_lazy(template, queue=named, depth=depth, seconds=seconds)
 
 
 def of_alarm(code: str, subject: str) -> Promise:
     """Of an alarm; its own message may name addresses, and is for who operates."""
     template: Any = _("Alarm of the system: {named}")
-    return format_lazy(template, named=f"{code} ({subject})" if subject else code)
+    named = lazy(titles.alarm, str)(code)
+    return format_lazy(template, named=format_lazy("{} ({})", named, subject) if subject else named)

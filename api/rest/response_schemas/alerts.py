@@ -72,6 +72,7 @@ class AlertTarget(serializers.Serializer[Any]):
         allow_null=True, help_text="when an attempt failed last; after `delivered_at`: it does not work now"
     )
     error = serializers.CharField(allow_blank=True, help_text="what failed then")
+    texts = serializers.DictField(child=serializers.CharField(), help_text="the error in other languages than English")
     secret = serializers.CharField(required=False, help_text="in the answer that makes a webhook, and never again")
 
 

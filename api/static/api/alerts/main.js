@@ -1,5 +1,6 @@
 // The page of alerts: what rules found, and the rules themselves. All of it by REST, as anybody may.
 import { addressOf } from "../market/ranking.js";
+import { inLanguage } from "../page/format.js";
 import { ACCEPT, RestError, reached, reason } from "../page/rest.js";
 
 const LOCALE = document.documentElement.lang === "en" ? "en-US" : "ko-KR";
@@ -132,7 +133,7 @@ const day = (text) => moment.format(new Date(text));
 function fate(target) {
   const isFailing = target.failed_at && !(target.delivered_at > target.failed_at);
   const parts = [];
-  if (target.failed_at) parts.push(interpolate(gettext("failed %(time)s: %(error)s"), { time: day(target.failed_at), error: target.error }, true));
+  if (target.failed_at) parts.push(interpolate(gettext("failed %(time)s: %(error)s"), { time: day(target.failed_at), error: inLanguage(target, target.error) }, true));
   if (target.delivered_at) parts.push(interpolate(gettext("delivered %s"), [day(target.delivered_at)]));
   if (!isFailing) parts.reverse();
   return made("small", parts.join(" · ") || gettext("nothing was sent yet"), isFailing ? "fate failing" : "fate");

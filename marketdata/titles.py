@@ -1,4 +1,4 @@
-"""What alarms and queues are called, in a few words for who reads the pages. Their codes are public
+"""What alarms and queues are called, in a few words for who reads pages and messages. Their codes are public
 (docs/operations.md) and stand beside them; what to do about an alarm is in `api.remedies`."""
 
 from __future__ import annotations
