@@ -11,10 +11,10 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from analytics.alerts import rules
 from analytics.alerts.rules import RefusedError
@@ -84,7 +84,7 @@ def make(owner: int, name: str, kind: str, address: str) -> tuple[AlertTarget, s
 
 def said(error: addresses.RefusedError) -> Promise:
     """What an error says, in the language of who reads it."""
-    text: Any = gettext_lazy(error.text)
+    text: Any = translation.gettext_lazy(error.text)
     return format_lazy(text, **error.values) if error.values else text
 
 

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.utils.translation import gettext_lazy as _
 
+from api.admin import history
 from api.admin.site import ReadOnly
 from marketdata.maintenance import requests
 from marketdata.models import AuditEntry
@@ -25,7 +26,7 @@ class LogEntryAdmin(ReadOnly):
 
     @admin.display(description=_("message"))
     def message(self, entry: LogEntry) -> str:
-        return str(entry.get_change_message())
+        return history.in_words(entry)
 
 
 @admin.register(AuditEntry)

@@ -46,6 +46,25 @@ def test_each_symbol_that_was_switched_off_with_others_has_its_entry(browser):
     assert all("is_active = False" in entry.get_change_message() for entry in entries)
 
 
+@pytest.mark.once
+def test_what_an_action_noted_is_told_in_the_language_of_who_reads_it(browser, serving):
+    browser.post(f"/admin/marketdata/client/{serving.reader.pk}/secret/")
+    entry = LogEntry.objects.get()
+    pages = (
+        "/admin/admin/logentry/", f"/admin/admin/logentry/{entry.pk}/change/",
+        f"/admin/marketdata/client/{serving.reader.pk}/history/",
+    )  # fmt: skip
+
+    for language, told in (("ko", "비밀 키 새로 발급"), ("en", "secret renewed")):
+        for page in pages:
+            answer = browser.get(page, headers={"Accept-Language": language})
+            assert answer.status_code == 200
+            assert told in answer.content.decode(), (language, page)
+    untouched = f"/admin/marketdata/symbol/{Symbol.objects.get(code='005930').pk}/history/"
+    empty = browser.get(untouched, headers={"Accept-Language": "ko"})
+    assert "관리 화면에 기록된 것이 없습니다." in empty.content.decode()
+
+
 def test_the_log_can_be_read_and_not_be_changed(browser, serving):
     browser.post(f"/admin/marketdata/client/{serving.reader.pk}/secret/")
     AuditEntry.objects.create(actor="kim@desk", action="rollover", text="rollover --date 2026-03-16 --accept <why>")
