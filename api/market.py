@@ -11,7 +11,7 @@ import re
 import threading
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -173,22 +173,24 @@ class Board:
             key=lambda pair: pair[0],
         )  # fmt: skip
         groups = [
-            {"market": group.market, "category": group.category, **_sums(standing for _, standing in part)}
+            {"market": group.market, "category": group.category, **_sums(list(part))}
             for group, part in groupby(found, key=lambda pair: pair[0])
         ]
-        self._sums = {"all": _sums(standing for _, standing in found), "groups": groups}
+        self._sums = {"all": _sums(found), "groups": groups}
 
 
-def _sums(found: Iterable[Standing]) -> dict[str, Any]:
-    listed = list(found)
-    whole, unit = standings.breadth(listed), 10**market.PERCENT_SCALE
+def _sums(found: Sequence[tuple[_Group, Standing]]) -> dict[str, Any]:
+    """Sums are of all; counts and mean changes of the shares among them, and of all where there is none."""
+    listed = [standing for _, standing in found]
+    shares = [standing for group, standing in found if categories.is_share(group.category)]
+    whole, counts, unit = standings.breadth(listed), standings.breadth(shares or listed), 10**market.PERCENT_SCALE
     return {
-        "symbols": len(listed), "advancing": whole.advancing, "declining": whole.declining,
-        "unchanged": whole.unchanged, "breadth": number(whole.ratio),
+        "symbols": len(listed), "shares": len(shares), "advancing": counts.advancing, "declining": counts.declining,
+        "unchanged": counts.unchanged, "breadth": number(counts.ratio),
         "turnover": exact(whole.turnover, wire.VALUE_SCALE), "upVolume": exact(whole.up, wire.SIZE_SCALE),
         "downVolume": exact(whole.down, wire.SIZE_SCALE),
-        "meanChange": number(None if whole.mean is None else whole.mean / unit),
-        "weightedChange": number(None if whole.weighted is None else whole.weighted / unit),
+        "meanChange": number(None if counts.mean is None else counts.mean / unit),
+        "weightedChange": number(None if counts.weighted is None else counts.weighted / unit),
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from marketdata.types.categories import FUNDS
 from marketdata.types.tick_arrays import PRICE_UNIT, Int64
 
 # Steps of prices of shares at the KRX since 2023-01-25 (its Enforcement Rules of the KOSPI Market Business Regulation),
@@ -11,8 +12,7 @@ from marketdata.types.tick_arrays import PRICE_UNIT, Int64
 STEPS = ((2_000, 1), (5_000, 5), (20_000, 10), (50_000, 50), (200_000, 100), (500_000, 500))
 LARGEST_STEP = 1_000
 FUND_STEPS, LARGEST_FUND_STEP = ((2_000, 1),), 5
-FUNDS = ("etf", "etn", "elw")
-"""The categories with steps of their own."""
+"""Of funds, notes and warrants."""
 WON = ("KRX",)
 LEAST_SHARE = 10_000
 """Where steps are not known, a ten-thousandth of the price stands for one."""

@@ -18,6 +18,7 @@ from analytics.statistics.formulas.standings import Standing
 from analytics.statistics.series import LONG, Reader, exact, number
 from marketdata.models import Symbol
 from marketdata.realtime import stats
+from marketdata.types import categories
 from marketdata.types.categories import INDEX
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.tick_arrays import PRICE_UNIT
@@ -42,27 +43,31 @@ decoder = msgspec.json.Decoder(Known)
 
 def body(feed: str, connection: redis.Redis, now: datetime.datetime) -> bytes | None:
     """As JSON, of the symbols that traded on the newest trading date of any of them, indices left out; None when there
-    is no result."""
+    is no result. Breadth is of the shares among them, and of all where there is none."""
     known = {
         symbol: decoder.decode(one.body)
         for symbol, one in stats.results(connection, feed).items()
         if symbol != stats.MARKET
     }
-    for symbol in Symbol.objects.filter(category=INDEX).values_list("code", flat=True):
+    others = _others()
+    for symbol in [symbol for symbol, category in others.items() if category == INDEX]:
         known.pop(symbol, None)
     if not known:
         return None
     date = max(one.td for one in known.values())
     found = [standing(symbol, one) for symbol, one in sorted(known.items()) if one.td == date]
     whole, (gainers, losers) = standings.breadth(found), standings.movers(found, TOP)
+    shares = [one for one in found if categories.is_share(others.get(one.symbol, categories.UNKNOWN))]
+    counts = standings.breadth(shares or found)
     most = standings.most_traded(found, TOP)
     days = Reader(feed, [one.symbol for one in most], now, snapshots.dates(now)).days
     codes = [one.symbol for one in most if one.symbol in days]
     matrix = comovement.correlation(aligned([days[code] for code in codes]), LONG)
     return msgspec.json.encode(
         {
-            "feed": feed, "td": date, "symbols": len(found), "advancing": whole.advancing,
-            "declining": whole.declining, "unchanged": whole.unchanged, "breadth": number(whole.ratio),
+            "feed": feed, "td": date, "symbols": len(found), "shares": len(shares),
+            "advancing": counts.advancing, "declining": counts.declining, "unchanged": counts.unchanged,
+            "breadth": number(counts.ratio),
             "turnover": exact(whole.turnover, wire.VALUE_SCALE), "upVolume": exact(whole.up, wire.SIZE_SCALE),
             "downVolume": exact(whole.down, wire.SIZE_SCALE),
             "gainers": _shown(gainers), "losers": _shown(losers), "mostTraded": _shown(most),
@@ -71,6 +76,15 @@ def body(feed: str, connection: redis.Redis, now: datetime.datetime) -> bytes | 
             },
         }
     )  # fmt: skip
+
+
+def _others() -> dict[str, str]:
+    """The category of each symbol that is not registered as a share of a market of Korea."""
+    rows = Symbol.objects.exclude(category__in=categories.KRX_SHARES)
+    return {
+        code: categories.category_of(category, market=market, timezone=timezone)
+        for code, category, market, timezone in rows.values_list("code", "category", "market_id", "market__timezone")
+    }
 
 
 def aligned(series: Sequence[DailyBars]) -> volatility.Floats:

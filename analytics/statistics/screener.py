@@ -16,7 +16,7 @@ from marketdata.calendar import trading_dates
 from marketdata.models import Symbol
 from marketdata.reference import corporate_actions
 from marketdata.reference.corporate_actions import Held
-from marketdata.types.categories import INDEX
+from marketdata.types.categories import INDEX, KRX_SHARES
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.units import EPOCH_DATE, date_of
 
@@ -26,7 +26,7 @@ _DAYS = 2  # of each: the newest one, and the one before that it is compared wit
 _BASE_PARTS = 50  # by so small a part of the close before the base price may differ from it: limits are whole ticks
 _KRX = "KRX"
 _MOST_PERCENT = 30  # KRX's price limit since 2015-06-15 (KOSPI Market Business Regulation, article 20)
-_LIMITED = ("", "kospi", "kosdaq", "konex")  # a leveraged fund has more, a right none
+_LIMITED = ("", *KRX_SHARES)  # a leveraged fund has more, a right none
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Calendar
 from marketdata.models import Market, Symbol
+from marketdata.types.categories import FUNDS, KRX_SHARES
 from marketdata.vendors.gap_minutes import VENUES
 from terminals import wire
 
@@ -32,7 +33,7 @@ TYPES = {
     "fund": ("etf", "etn"),
 }
 """The library's symbol types, and our categories of each; a stock is what is nothing else."""
-_WHOLE_UNITS = ("", "kospi", "kosdaq", "konex", "etf", "etn", "elw")
+_WHOLE_UNITS = ("", *KRX_SHARES, *FUNDS)
 _WEEK = 7
 
 

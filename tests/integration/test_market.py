@@ -173,6 +173,33 @@ def test_the_market_is_told_from_the_database_while_redis_is_away(traded, monkey
 
 
 @pytest.mark.once
+def test_breadth_counts_shares_and_of_what_is_none_its_own_group_does(traded):
+    def asked(**categories):
+        for code, category in categories.items():
+            Symbol.objects.filter(code=code[1:]).update(category=category)
+        live_state.connection().zadd(stats.MARKETS, {"krx": 0}, xx=True)  # its second is over
+        renewed()
+        return looked(traded), traded.read("/v2/stats/market")
+
+    board, whole = asked(_005930="etf")
+    etf, shares = board["groups"][0], board["all"]
+    assert [(one["category"], one["shares"], one["advancing"]) for one in board["groups"]] == [
+        ("etf", 0, 1), ("kosdaq", 1, 0), ("kospi", 1, 0),
+    ]  # fmt: skip
+    for told in (shares, whole):
+        assert (told["symbols"], told["shares"], told["breadth"]) == (3, 2, -1)
+        assert (told["advancing"], told["declining"], told["unchanged"]) == (0, 1, 0)
+        assert told["turnover"] == sum(one["turnover"] for one in board["groups"])
+    assert shares["meanChange"] == next(one for one in board["groups"] if one["category"] == "kospi")["meanChange"]
+    assert etf["meanChange"] > 0 > shares["meanChange"]
+    assert [one["symbol"] for one in whole["gainers"]] == ["005930"]
+
+    board, whole = asked(_000660="futures", _035420="elw")
+    for told in (board["all"], whole):
+        assert (told["symbols"], told["shares"], told["advancing"], told["declining"]) == (3, 0, 1, 1)
+
+
+@pytest.mark.once
 def test_an_index_counts_in_no_sum_and_in_no_ranking_of_the_market(traded, monkeypatch):
     Symbol.objects.filter(code="005930").update(category="index")
     live_state.connection().zadd(stats.MARKETS, {"krx": 0}, xx=True)  # its second is over

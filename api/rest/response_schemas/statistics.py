@@ -103,8 +103,10 @@ class MarketStats(serializers.Serializer[Any]):
     t = serializers.DateTimeField(help_text="of the newest of the symbols' statistics that are in it, or later")
     feed = serializers.CharField()
     td = serializers.DateField()
-    symbols, advancing = serializers.IntegerField(), serializers.IntegerField()
-    declining, unchanged = serializers.IntegerField(), serializers.IntegerField()
+    symbols = serializers.IntegerField()
+    shares = serializers.IntegerField(help_text="of them; the counts are of these, of all symbols where there is none")
+    advancing, declining = serializers.IntegerField(), serializers.IntegerField()
+    unchanged = serializers.IntegerField()
     breadth = _share("(advancing - declining) / all whose change is known")
     turnover = serializers.DecimalField(38, 14, coerce_to_string=False)
     upVolume, downVolume = _size(), _size()  # noqa: N815
@@ -113,12 +115,14 @@ class MarketStats(serializers.Serializer[Any]):
 
 
 class _MarketSums(serializers.Serializer[Any]):
-    symbols, advancing = serializers.IntegerField(), serializers.IntegerField()
-    declining, unchanged = serializers.IntegerField(), serializers.IntegerField()
+    symbols = serializers.IntegerField()
+    shares = serializers.IntegerField(help_text="of them; the counts are of these, of all symbols where there is none")
+    advancing, declining = serializers.IntegerField(), serializers.IntegerField()
+    unchanged = serializers.IntegerField()
     breadth = _share("(advancing - declining) / all whose change is known")
     turnover = serializers.DecimalField(38, 14, coerce_to_string=False)
     upVolume, downVolume = _size(), _size()  # noqa: N815
-    meanChange = _share("mean of the changes in per cent, each symbol alike")  # noqa: N815
+    meanChange = _share("mean of the changes of the same in per cent, each alike")  # noqa: N815
     weightedChange = _share("the same, weighted by traded value")  # noqa: N815
 
 

@@ -126,10 +126,12 @@ function draw() {
   const within = chosen ? [...rows.values()].filter((row) => row.key === group) : [...rows.values()];
   const places = new Map(groups.map((one) => [one.key, one]));
   for (const row of within) places.get(row.key)?.rows.push(row);
+  // Of the whole market the shares are counted; what is chosen is counted whatever it is.
+  for (const row of rows.values()) row.counts = !sums?.all.shares || places.get(row.key)?.shares > 0;
   map.show(groups.filter((one) => one.rows.length), anew);
   anew = false;
   for (const { ranking, order, of } of lists) ranking.show(feed, within.filter(of).sort((a, b) => order(a, b) || a.symbol.localeCompare(b.symbol)).slice(0, TOP));
-  figures(fromOpen ? { ...(chosen ?? sums.all), ...counted(within) } : (chosen ?? sums?.all));
+  figures(fromOpen ? { ...(chosen ?? sums.all), ...counted(chosen ? within : within.filter((row) => row.counts)) } : (chosen ?? sums?.all));
   divisions(fromOpen ? groups.map((one) => ({ ...one, ...counted(one.rows) })) : groups, chosen);
   whole(within);
 }
@@ -173,7 +175,7 @@ function figures(one) {
 function divisions(groups, chosen) {
   const body = show("groups");
   const focused = body.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  const all = sums && { ...sums.all, ...(fromOpen && counted([...rows.values()])), key: "", title: gettext("Whole market") };
+  const all = sums && { ...sums.all, ...(fromOpen && counted([...rows.values()].filter((row) => row.counts))), key: "", title: gettext("Whole market") };
   body.replaceChildren(
     ...[...(all ? [all] : []), ...groups.sort((a, b) => b.turnover - a.turnover)].map((one) => {
       const row = document.createElement("tr");
@@ -213,7 +215,7 @@ function lead({ way: next, by }) {
 
 function whole(within) {
   const word = show("filter").value.trim(), named = finder(word);
-  const moved = way ? within.filter((row) => row.changeRate !== null && Math.sign(row.changeRate) === WAYS[way]) : within;
+  const moved = way ? within.filter((row) => (row.counts || group) && row.changeRate !== null && Math.sign(row.changeRate) === WAYS[way]) : within;
   const found = word ? moved.filter((row) => named(`${row.symbol} ${row.name} ${row.name_en}`)) : [...moved];
   for (const button of document.querySelectorAll("[data-way]")) button.setAttribute("aria-pressed", String(button.dataset.way === way));
   const of = ORDERS[sort.by], turned = sort.down ? -1 : 1;
