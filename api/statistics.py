@@ -26,13 +26,13 @@ NAMES = (
     "turnover", "trades", "vwap", "vwapDeviation", "volumeRatio", "upVolume", "downVolume", "flow", "spread",
     "spreadShare", "bidDepth", "askDepth", "imbalance",
 )  # fmt: skip
-"""What the statistics of a symbol have beside `symbol`, `feed`, the time `t`, the trading date `td` and the list
-`tradeSizes`."""
+"""What the statistics of a symbol have beside `symbol`, `feed`, the time `t`, the trading date `td`, the list
+`tradeSizes` and `betaIndex`."""
 SIZES = ("below_10", "below_100", "below_1000", "below_10000", "below_100000", "larger")
 COLUMNS = (
     Column("symbol"), Column("feed"), Column("time", "time"), Column("trading_date", "date"),
     *(Column(re.sub("([A-Z])", r"_\1", name).lower(), "decimal", 14) for name in NAMES),
-    *(Column(f"trades_{name}", "integer") for name in SIZES),
+    *(Column(f"trades_{name}", "integer") for name in SIZES), Column("beta_index"),
 )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def _row(content: dict[str, Any]) -> tuple[Any, ...]:
     sizes = content["tradeSizes"] or [None] * len(SIZES)
     return (
         content["symbol"], content["feed"], content["t"], content["td"],
-        *(_plain(content[name]) for name in NAMES), *(_plain(one) for one in sizes),
+        *(_plain(content[name]) for name in NAMES), *(_plain(one) for one in sizes), content.get("betaIndex"),
     )  # fmt: skip
 
 

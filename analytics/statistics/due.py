@@ -21,7 +21,7 @@ from django.db.models import Count, Max, Q
 from analytics.alerts import due as due_alerts
 from analytics.charts import due as charts
 from analytics.quality import due as quality
-from analytics.statistics import market, series
+from analytics.statistics import indices, market, series
 from marketdata import metrics
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import rollover
@@ -188,6 +188,6 @@ def _state(connection: redis.Redis, now: datetime.datetime) -> bytes:
     }
     told = (
         rollover.current_date(now), days, runs, orders, actions, renames, settings.STATS_INDEX,
-        feed_stream.current_epoch(connection),
+        indices.read(settings.STATS_INDEX), feed_stream.current_epoch(connection),
     )  # fmt: skip
     return hashlib.sha256(repr(told).encode()).digest()

@@ -24,6 +24,7 @@ import redis
 from analytics.series import adjustment, day_statistics, latest, snapshots, timeframes, trading_days
 from analytics.series.adjustment import Factor
 from analytics.series.trading_days import Dates
+from analytics.statistics import indices
 from analytics.statistics.formulas import books, comovement, flows, profiles, volatility
 from analytics.statistics.formulas.flows import Flows
 from analytics.statistics.formulas.profiles import Profile
@@ -35,6 +36,7 @@ from marketdata.reference.corporate_actions import Held
 from marketdata.storage import storage
 from marketdata.storage.base import Latest
 from marketdata.types import minute_bars, tick_arrays
+from marketdata.types.categories import category_of
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
 from marketdata.types.order_books import OrderBook
@@ -55,9 +57,11 @@ _READ = ("price", "size", "side")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """A registered symbol: the market and time zone it has, the codes that it had, and its factors."""
+    """A registered symbol: its category (`category_of`), the market and time zone it has, the codes that it had, and
+    its factors."""
 
     code: str
+    category: str
     market: str
     timezone: str
     held: tuple[Held, ...]
@@ -195,22 +199,39 @@ def bodies(
     feed: str, symbols: Sequence[str], connection: redis.Redis, now: datetime.datetime, *, index: str
 ) -> dict[str, bytes]:
     """The statistics of these symbols of a feed as JSON; of one that is not registered or never traded there is
-    nothing. `index` is the symbol whose days stand for the market ("": none), `now` says which factors are in force."""
-    known = snapshots.dates(now)
-    reader = Reader(feed, symbols, now, known)
-    market = Reader(feed, [index], now, known).days.get(index) if index else None
+    nothing. `index` is the symbol to which betas are ("": an index that is collected), `now` says which factors are in
+    force."""
+    reader = Reader(feed, symbols, now, snapshots.dates(now))
+    markets = _markets(reader, index, now)
     shown, split, usual = reader.books(), reader.flows(connection), reader.profiles(connection)
     _note_recent(connection, reader, usual)
     return {
         code: msgspec.json.encode(
             {"symbol": code, "feed": feed}
-            | _of_days(days, market)
+            | _of_days(days, *markets.get(code, (None, None)))
             | _of_minutes(days, reader.minutes.get(code), reader.shares[code].timezone, usual[code])
             | _of_flows(split.get(code), reader.minutes.get(code))
             | _of_book(shown.get(code))
         )
         for code, days in reader.days.items()
     }
+
+
+def _markets(reader: Reader, chosen: str, now: datetime.datetime) -> dict[str, tuple[str, DailyBars]]:
+    """Of each share the code of the index that its beta is to, and its days: on the same feed, where the index has
+    none there on its primary one."""
+    found = indices.read(chosen)
+    of_share = {
+        code: one
+        for code, share in reader.shares.items()
+        if (one := indices.of_symbol(share.category, share.market, found, chosen=chosen)) is not None
+    }
+    wanted = {one.code: one.feed for one in of_share.values()}
+    days = Reader(reader.feed, sorted(wanted), now, reader.known).days if wanted else {}
+    for feed in sorted({feed for code, feed in wanted.items() if code not in days} - {reader.feed}):
+        elsewhere = [code for code, primary in wanted.items() if primary == feed and code not in days]
+        days = days | Reader(feed, elsewhere, now, reader.known).days
+    return {code: (one.code, days[one.code]) for code, one in of_share.items() if one.code in days}
 
 
 def _note_recent(connection: redis.Redis, reader: Reader, usual: Mapping[str, Profile]) -> None:
@@ -226,7 +247,7 @@ def _note_recent(connection: redis.Redis, reader: Reader, usual: Mapping[str, Pr
             notes.add(code, stats.recent_note(day, scaled))
 
 
-def _of_days(days: DailyBars, market: DailyBars | None) -> dict[str, Any]:
+def _of_days(days: DailyBars, index: str | None, market: DailyBars | None) -> dict[str, Any]:
     now, before = int(days.last[-1]), int(days.close[-2]) if len(days) > 1 else None
     change = None if before is None else now - before
     regular = days.regular_open != ABSENT
@@ -245,7 +266,7 @@ def _of_days(days: DailyBars, market: DailyBars | None) -> dict[str, Any]:
         "volatilityClose": number(volatility.close_to_close(close, SHORT)[-1]),
         "volatilityParkinson": number(volatility.parkinson(high, low, SHORT)[-1]),
         "volatilityGarmanKlass": number(volatility.garman_klass(open_, high, low, close, SHORT)[-1]),
-        "beta": number(_beta(days, market)),
+        "beta": number(_beta(days, market)), "betaIndex": index,
     }  # fmt: skip
 
 
@@ -311,20 +332,24 @@ def _of_book(found: Ticks | OrderBook | None) -> dict[str, Any]:
 
 def _shares(symbols: Sequence[str], now: datetime.datetime) -> dict[str, Share]:
     rows = list(
-        Symbol.objects.filter(code__in=symbols).order_by("code").values_list("code", "market_id", "market__timezone")
+        Symbol.objects.filter(code__in=symbols)
+        .order_by("code")
+        .values_list("code", "category", "market_id", "market__timezone")
     )
     now_us, renames = int(now.timestamp()) * 1_000_000, corporate_actions.renames()
     renamed = {code for one in renames for code in (one.old, one.new)}
-    today = {market: trading_dates.calendar(market).trade_date(now_us) for market in {market for _, market, _ in rows}}
+    markets = {market for _, _, market, _ in rows}
+    today = {market: trading_dates.calendar(market).trade_date(now_us) for market in markets}
     held = {
         code: tuple(corporate_actions.held(code, today[market], renames)) if code in renamed else ()
-        for code, market, _ in rows
+        for code, _, market, _ in rows
     }
     codes = {one.code for stretches in held.values() for one in stretches} | held.keys()
     actions = corporate_actions.actions(codes, kinds=corporate_actions.KINDS["split"]) if codes else []
     return {
         code: Share(
-            code=code, market=market, timezone=timezone, held=held[code],
+            code=code, category=category_of(category, market=market, timezone=timezone), market=market,
+            timezone=timezone, held=held[code],
             factors=tuple(
                 Factor(day_of(row.ex_date), *corporate_actions.ratios(row))
                 for row in actions
@@ -332,7 +357,7 @@ def _shares(symbols: Sequence[str], now: datetime.datetime) -> dict[str, Share]:
                 and corporate_actions.concerns(held[code], row.symbol, row.ex_date)
             ),
         )
-        for code, market, timezone in rows
+        for code, category, market, timezone in rows
     }  # fmt: skip
 
 

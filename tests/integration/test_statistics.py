@@ -17,7 +17,7 @@ from analytics.statistics import due, series
 from analytics.voids import Selection
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import rollover
-from marketdata.models import AdjustmentFactor, SymbolRename, VoidOrder
+from marketdata.models import AdjustmentFactor, Symbol, SymbolRename, VoidOrder
 from marketdata.realtime import feed, live_state, stats
 from marketdata.storage import storage
 from marketdata.storage.base import CachedStats
@@ -267,10 +267,42 @@ def test_figures_of_many_days_are_those_of_their_closes(serving, settings):
     assert float(one["volatilityClose"]) == pytest.approx(np.std(returns[-20:], ddof=1) * 252**0.5, abs=1e-8)
     assert (one["volatilityParkinson"], one["volatilityGarmanKlass"], one["volumeRatio"]) == (0, 0, 1)
     assert float(one["beta"]) == pytest.approx(np.polyfit(index, returns, 1)[0], abs=1e-8)
+    assert one["betaIndex"] == "000660"
     day, recent = stats.recent(live_state.connection(), "krx", ["005930", "NOBODY"])["005930"]
     assert (date_of(day).isoformat(), recent) == (one["td"], [10_000] * series.RECENT_MINUTES)
     (_, other) = serving.read("/v2/stats/market")["correlation"]["matrix"][0]
     assert float(other) == pytest.approx(np.corrcoef(returns, index)[0, 1], abs=1e-8)
+
+    settings.STATS_INDEX = ""
+    due.compute()
+    assert (told(serving)["beta"], told(serving)["betaIndex"]) == (None, None)
+    Symbol.objects.filter(code="000660").update(category="index", name="코스피 지수")
+    assert due.compute() > 0  # all are due when another symbol became an index
+    again = told(serving)
+    assert (again["beta"], again["betaIndex"]) == (one["beta"], "000660")
+    assert told(serving, "000660")["beta"] is None
+    *lines, _ = serving.get("/v2/stats", symbols="005930", format="csv").content.decode().splitlines()
+    assert next(csv.DictReader(lines))["beta_index"] == "000660"
+
+
+@pytest.mark.once
+def test_an_index_that_is_not_on_the_feed_is_read_on_its_primary_one(serving):
+    calendar = trading_dates.calendar("KRX")
+    days = [back for back in range(120) if calendar.is_session(MONDAY - datetime.timedelta(days=back))][:61][::-1]
+    mine, its = (70_000 + np.random.default_rng(seed).integers(-900, 900, 61) for seed in (1, 2))
+    Symbol.objects.filter(code="000660").update(category="index", name="코스피")
+    for feed_name, symbol, prices in (("nxt", "005930", mine), ("krx", "000660", its)):
+        rows = [
+            {"symbol": symbol, "time": NINE_US - back * DAY_US, "price": str(price), "size": "3"}
+            for back, price in zip(days, prices.tolist(), strict=True)
+        ]
+        serving.commit(rows, name=feed_name)
+    due.compute()
+
+    one = serving.read("/v2/stats", symbols="005930", feed="nxt")["stats"]["005930"]
+    assert one["betaIndex"] == "000660"
+    slope = np.polyfit(np.diff(np.log(its)), np.diff(np.log(mine)), 1)[0]
+    assert float(one["beta"]) == pytest.approx(slope, abs=1e-8)
 
 
 @pytest.mark.once

@@ -59,7 +59,10 @@ class NewestStats(serializers.Serializer[Any]):
     volatilityParkinson = _share(f"by ranges, {_YEARLY}")  # noqa: N815
     volatilityGarmanKlass = _share(f"by open, high, low and close, {_YEARLY}")  # noqa: N815
     volatilityIntraday = _share("of the date alone, by its minutes' closes")  # noqa: N815
-    beta = _share("to the symbol of STATS_INDEX, over 60 daily returns")
+    beta = _share("to `betaIndex`, over 60 daily returns")
+    betaIndex = serializers.CharField(  # noqa: N815
+        required=False, allow_null=True, help_text="the symbol of STATS_INDEX, or an index of its market"
+    )
     volume = _size()
     turnover = serializers.DecimalField(38, 14, coerce_to_string=False)
     trades = serializers.IntegerField()

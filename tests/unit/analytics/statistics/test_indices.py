@@ -1,0 +1,41 @@
+"""Which index the beta of a symbol is to, where none is set."""
+
+import pytest
+
+from analytics.statistics.indices import Index, of_symbol
+
+
+def index(code, *names, market="KRX"):
+    return Index(code, names, market, "krx")
+
+
+EVERY = [
+    index("K2", "k2", "kospi200", ""),
+    index("KOSDAQ Index", "kosdaq", "", ""),
+    index("KOSPI Index", "kospi", "", ""),
+    index("SX001", "sx001", "(모의)", "(simulated)"),
+    index("SPX Index", "spx", "", "", market="NYSE"),
+]
+
+
+@pytest.mark.parametrize(
+    ("category", "market", "of", "code"),
+    [
+        ("kospi", "KRX", EVERY, "KOSPI Index"), ("kosdaq", "KRX", EVERY, "KOSDAQ Index"),
+        ("etf", "KRX", EVERY, "KOSPI Index"), ("unknown", "KRX", EVERY, "KOSPI Index"),
+        ("konex", "KRX", EVERY, "SX001"), ("overseas", "NYSE", EVERY, "SPX Index"),
+        ("kospi", "KRX", EVERY[:2], "K2"), ("kosdaq", "KRX", EVERY[:1], None), ("kospi", "KRX", EVERY[1:2], None),
+        ("overseas", "TSE", EVERY, None), ("kospi", "KRX", [], None),
+        ("index", "KRX", EVERY, None), ("fx", "KRX", EVERY, None), ("futures", "KRX", EVERY, None),
+    ],
+)  # fmt: skip
+def test_an_index_stands_for_the_market_that_it_is_called_as(category, market, of, code):
+    found = of_symbol(category, market, of, chosen="")
+
+    assert (found.code if found else None) == code
+
+
+def test_the_symbol_that_was_chosen_stands_for_all():
+    for category, market in (("kosdaq", "KRX"), ("fx", "KRX"), ("overseas", "NYSE")):
+        assert of_symbol(category, market, EVERY[:1], chosen="K2") is EVERY[0]
+    assert of_symbol("kospi", "KRX", [], chosen="069500") is None
