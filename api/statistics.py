@@ -81,7 +81,7 @@ def _row(content: dict[str, Any]) -> tuple[Any, ...]:
     sizes = content["tradeSizes"] or [None] * len(SIZES)
     return (
         content["symbol"], content["feed"], content["t"], content["td"],
-        *(_plain(content[name]) for name in NAMES), *(_plain(one) for one in sizes), content.get("betaIndex"),
+        *(_plain(content[name]) for name in NAMES), *(_plain(one) for one in sizes), content.get("betaIndex") or "",
     )  # fmt: skip
 
 

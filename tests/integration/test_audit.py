@@ -56,12 +56,14 @@ def test_what_an_action_noted_is_told_in_the_language_of_who_reads_it(browser, s
     )  # fmt: skip
 
     for language, told in (("ko", "비밀 키 새로 발급"), ("en", "secret renewed")):
+        browser.cookies["naru_language"] = language
         for page in pages:
-            answer = browser.get(page, headers={"Accept-Language": language})
+            answer = browser.get(page)
             assert answer.status_code == 200
             assert told in answer.content.decode(), (language, page)
     untouched = f"/admin/marketdata/symbol/{Symbol.objects.get(code='005930').pk}/history/"
-    empty = browser.get(untouched, headers={"Accept-Language": "ko"})
+    browser.cookies["naru_language"] = "ko"
+    empty = browser.get(untouched)
     assert "관리 화면에 기록된 것이 없습니다." in empty.content.decode()
 
 

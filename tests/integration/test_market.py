@@ -177,6 +177,8 @@ def test_breadth_counts_shares_and_of_what_is_none_its_own_group_does(traded):
     def asked(**categories):
         for code, category in categories.items():
             Symbol.objects.filter(code=code[1:]).update(category=category)
+        stats.mark(live_state.connection(), "krx", ["005930"])
+        due.compute()
         live_state.connection().zadd(stats.MARKETS, {"krx": 0}, xx=True)  # its second is over
         renewed()
         return looked(traded), traded.read("/v2/stats/market")

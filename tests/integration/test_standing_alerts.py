@@ -205,7 +205,7 @@ def test_a_queue_that_stays_full_is_told_until_it_is_below_the_band(owner):
     assert told() == []
     at(56)
     assert told() == [("", "processed-data", "10", True)]
-    assert Alert.objects.get().texts == {"ko": "큐 processed-data 적체: 메시지 10건 대기, 30초째"}
+    assert Alert.objects.get().texts == {"ko": "큐 커밋 뒤 처리 · processed-data 적체: 메시지 10건 대기, 30초째"}
     waiting(6)
     at(58)
     assert told() == [("", "processed-data", "10", True)]

@@ -23,10 +23,12 @@ CALLS = ("_", "gettext", "gettext_lazy")
 CALLED = re.compile(r"\b(?:_|gettext|gettext_lazy)\s*\(", re.ASCII)
 HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 WRITTEN = re.compile(rf"{HANGUL.pattern}|\\[uUN]")  # as such, or escaped
-# Korean that is no text of the interface: headings and words of files, names of the simulated market, a language.
+# Korean that is no text of the interface: headings and words of files, names of the simulated market and of indices, a
+# language.
 DATA = (
     "marketdata/management/commands/addsymbols.py",
     "terminals/sources/market.py",
+    "analytics/statistics/indices.py",
     "marketdata/reference/sheets.py",
     "marketdata/settings.py",
 )
