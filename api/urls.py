@@ -44,7 +44,7 @@ from api.views.records import CorrectionsView, EventsView, GapsView
 from api.views.screener import MostActivesView, MoversView
 from api.views.second_factor import SecondFactorView
 from api.views.snapshots import SnapshotsView, SymbolSnapshotView
-from api.views.stats import MarketStatsView, MarketSymbolsView, NewestStatsView, StatsView
+from api.views.stats import CorrelationView, MarketStatsView, MarketSymbolsView, NewestStatsView, StatsView
 from api.views.status import StatusView
 from api.views.status_history import StatusHistoryView
 from api.views.status_upkeep import StatusUpkeepView
@@ -115,6 +115,7 @@ v2 = [
     path("corrections", CorrectionsView.as_view(), name="corrections"),
     path("stats", NewestStatsView.as_view(), name="newest-stats"),
     path("stats/market", MarketStatsView.as_view(), name="market-stats"),
+    path("stats/market/correlation", CorrelationView.as_view(), name="market-correlation"),
     path("stats/market/symbols", MarketSymbolsView.as_view(), name="market-symbols"),
     re_path(rf"^stats/{SYMBOL}\Z", StatsView.as_view(), name="symbol-stats"),
     path("alerts", AlertsView.as_view(), name="alert-list"),

@@ -1,6 +1,7 @@
 """`python -m analytics.delivery.chat_process`: one message to a chat service. Reads a JSON object from standard input,
-answers one with the `text` of what failed ("" if nothing did) and its `values`. Knows neither Django nor the database; what it may connect to is looked at by the interpreter
-itself (`socket.connect` of Python's audit events), whatever a library does."""
+answers one with the `text` of what failed ("" if nothing did) and its `values`. Knows neither Django nor the database;
+what it may connect to is looked at by the interpreter itself (`socket.connect` of Python's audit events), whatever a
+library does."""
 
 from __future__ import annotations
 

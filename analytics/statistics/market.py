@@ -60,9 +60,7 @@ def body(feed: str, connection: redis.Redis, now: datetime.datetime) -> bytes | 
     shares = [one for one in found if categories.is_share(others.get(one.symbol, categories.UNKNOWN))]
     counts = standings.breadth(shares or found)
     most = standings.most_traded(found, TOP)
-    days = Reader(feed, [one.symbol for one in most], now, snapshots.dates(now)).days
-    codes = [one.symbol for one in most if one.symbol in days]
-    matrix = comovement.correlation(aligned([days[code] for code in codes]), LONG)
+    together = correlation([(one.symbol, feed) for one in most], now)
     return msgspec.json.encode(
         {
             "feed": feed, "td": date, "symbols": len(found), "shares": len(shares),
@@ -71,9 +69,7 @@ def body(feed: str, connection: redis.Redis, now: datetime.datetime) -> bytes | 
             "turnover": exact(whole.turnover, wire.VALUE_SCALE), "upVolume": exact(whole.up, wire.SIZE_SCALE),
             "downVolume": exact(whole.down, wire.SIZE_SCALE),
             "gainers": _shown(gainers), "losers": _shown(losers), "mostTraded": _shown(most),
-            "correlation": {
-                "symbols": codes, "days": LONG, "matrix": [[number(one) for one in row] for row in matrix.tolist()],
-            },
+            "correlation": together,
         }
     )  # fmt: skip
 
@@ -85,6 +81,18 @@ def _others() -> dict[str, str]:
         code: categories.category_of(category, market=market, timezone=timezone)
         for code, category, market, timezone in rows.values_list("code", "category", "market_id", "market__timezone")
     }
+
+
+def correlation(series: Sequence[tuple[str, str]], now: datetime.datetime) -> dict[str, Any]:
+    """Pearson's, of the daily returns of these (symbol, feed) over `LONG` dates: `matrix` by `symbols`, which are those
+    that have days, in the same order; None for a pair of which one lacks a date. Each symbol comes once."""
+    known = snapshots.dates(now)
+    days: dict[str, DailyBars] = {}
+    for feed in sorted({feed for _, feed in series}):
+        days |= Reader(feed, [symbol for symbol, its in series if its == feed], now, known).days
+    codes = [symbol for symbol, _ in series if symbol in days]
+    matrix = comovement.correlation(aligned([days[code] for code in codes]), LONG)
+    return {"symbols": codes, "days": LONG, "matrix": [[number(one) for one in row] for row in matrix.tolist()]}
 
 
 def aligned(series: Sequence[DailyBars]) -> volatility.Floats:

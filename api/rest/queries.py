@@ -210,6 +210,20 @@ class NewestStatsQuery(LatestQuery):
     pass
 
 
+MOST_CORRELATED = 50
+
+
+class CorrelationQuery(Query):
+    symbols = SymbolsField(help_text=f"up to {MOST_CORRELATED} codes separated by commas")
+    feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
+
+    def validate_symbols(self, codes: list[str]) -> list[str]:
+        """ValidationError for more than are read for one answer."""
+        if len(codes) > MOST_CORRELATED:
+            raise serializers.ValidationError(_("at most {most} symbols in one request").format(most=MOST_CORRELATED))
+        return codes
+
+
 class SymbolsQuery(Query):
     search = serializers.CharField(
         required=False, max_length=80, help_text="part of a code or a name; consonants stand for syllables they begin"

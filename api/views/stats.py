@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from dataclasses import replace
 from typing import Any
@@ -16,12 +17,13 @@ from rest_framework.views import APIView
 
 from analytics.series import day_statistics, timeframes, trading_days
 from analytics.series.day_statistics import DayStatistics
+from analytics.statistics import market as statistics_of_market
 from api import market
 from api import statistics as newest_statistics
 from api.auth import access
 from api.rest import errors, feeds, jsontext, paging, response_schemas, series, tables
 from api.rest.paging import Series
-from api.rest.queries import MarketStatsQuery, MarketSymbolsQuery, NewestStatsQuery, StatsQuery
+from api.rest.queries import CorrelationQuery, MarketStatsQuery, MarketSymbolsQuery, NewestStatsQuery, StatsQuery
 from api.rest.timestamps import EARLIEST_US
 from api.views import bars as bars_view
 from marketdata.realtime import stats
@@ -116,6 +118,22 @@ class MarketStatsView(APIView):
         if found is None:
             raise errors.NoData(_("no statistics of {feed} yet").format(feed=feed))
         return Response(newest_statistics.text(found))
+
+
+class CorrelationView(APIView):
+    """How symbols of somebody's choice move together."""
+
+    @extend_schema(
+        operation_id="market_correlation", parameters=[CorrelationQuery],
+        responses={200: response_schemas.Correlation, "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Errors: UnknownFeed; Unprocessable when no symbol is registered."""
+        query = CorrelationQuery.read(request)
+        chosen = series.known(query["symbols"], query)
+        pairs = [(one.symbol, one.feed) for one in chosen.found]
+        now = datetime.datetime.now(datetime.UTC)
+        return Response(statistics_of_market.correlation(pairs, now), headers=chosen.headers)
 
 
 class MarketSymbolsView(APIView):

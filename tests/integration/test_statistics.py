@@ -273,6 +273,10 @@ def test_figures_of_many_days_are_those_of_their_closes(serving, settings):
     (_, other) = serving.read("/v2/stats/market")["correlation"]["matrix"][0]
     assert float(other) == pytest.approx(np.corrcoef(returns, index)[0, 1], abs=1e-8)
 
+    asked = serving.read("/v2/stats/market/correlation", symbols="000660,005930,035420")
+    assert (asked["symbols"], asked["days"]) == (["000660", "005930"], 60)
+    assert asked["matrix"] == [[1, other], [other, 1]]
+
     settings.STATS_INDEX = ""
     due.compute()
     assert (told(serving)["beta"], told(serving)["betaIndex"]) == (None, None)
@@ -283,6 +287,22 @@ def test_figures_of_many_days_are_those_of_their_closes(serving, settings):
     assert told(serving, "000660")["beta"] is None
     *lines, _ = serving.get("/v2/stats", symbols="005930", format="csv").content.decode().splitlines()
     assert next(csv.DictReader(lines))["beta_index"] == "000660"
+
+
+@pytest.mark.once
+def test_correlations_are_asked_for_of_a_few_registered_symbols(serving):
+    serving.commit([*trades(70000), *trades(80000, symbol="000660")])
+    path = "/v2/stats/market/correlation"
+
+    found = serving.get(path, symbols="005930,000660,NOBODY")
+    assert found.json() == {"symbols": ["005930", "000660"], "days": 60, "matrix": [[None, None], [None, None]]}
+    assert "NOBODY" in found.headers["X-Naru-Warning"]
+    assert serving.read(path, symbols="005930,000660", feed="krx") == found.json()
+    for wrong in ({}, {"symbols": ",".join(f"A{number:05}" for number in range(51))}):
+        answer = serving.get(path, **wrong)
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, ["symbols"])
+    assert serving.get(path, symbols="005930,000660", feed="nobody").status_code == 404
+    assert serving.get(path, symbols="005930,000660", days="5").status_code == 400
 
 
 @pytest.mark.once

@@ -62,6 +62,7 @@ from api.rest.response_schemas.reference import (
 )
 from api.rest.response_schemas.statistics import (
     ActiveStock,
+    Correlation,
     DayStats,
     MarketStats,
     MarketSymbols,
@@ -91,6 +92,7 @@ __all__ = [
     "CorporateAction",
     "CorporateActions",
     "Correction",
+    "Correlation",
     "DayFigures",
     "DayStats",
     "Drawing",

@@ -94,7 +94,9 @@ class _MarketSymbol(serializers.Serializer[Any]):
     turnover = serializers.DecimalField(38, 14, coerce_to_string=False)
 
 
-class _Correlation(serializers.Serializer[Any]):
+class Correlation(serializers.Serializer[Any]):
+    """Pearson's, of daily returns: `matrix` by `symbols`, null where one of the two lacks a date."""
+
     symbols = serializers.ListField(child=serializers.CharField())
     days = serializers.IntegerField()
     matrix = serializers.ListField(child=serializers.ListField(child=serializers.FloatField(allow_null=True)))
@@ -114,7 +116,7 @@ class MarketStats(serializers.Serializer[Any]):
     turnover = serializers.DecimalField(38, 14, coerce_to_string=False)
     upVolume, downVolume = _size(), _size()  # noqa: N815
     gainers, losers, mostTraded = _MarketSymbol(many=True), _MarketSymbol(many=True), _MarketSymbol(many=True)  # noqa: N815
-    correlation = _Correlation()
+    correlation = Correlation()
 
 
 class _MarketSums(serializers.Serializer[Any]):
