@@ -24,8 +24,7 @@ def messages(node):
         case ast.IfExp():
             return messages(node.body) | messages(node.orelse)
         case ast.JoinedStr():
-            parts = ("True" if isinstance(one, ast.FormattedValue) else one.value for one in node.values)
-            return {"".join(parts)}
+            return {"".join(str(one.value) if isinstance(one, ast.Constant) else "True" for one in node.values)}
         case ast.Constant(value=str()):
             return {node.value}
     return set()
@@ -36,8 +35,9 @@ def noted_in_code():
     found = set()
     for path in API.rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            name = getattr(call.func, "attr", getattr(call.func, "id", "")) if isinstance(call, ast.Call) else ""
-            if name in ("log_change", "_changed", "_note", "note"):
+            if not isinstance(call, ast.Call):
+                continue
+            if getattr(call.func, "attr", getattr(call.func, "id", "")) in ("log_change", "_changed", "_note", "note"):
                 found |= set().union(*(messages(one) for one in call.args))
     return found
 
