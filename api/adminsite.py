@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from marketdata import titles
+from marketdata.types import titles
 
 
 class AdminSite(admin.AdminSite):

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from analytics.alerts.judging.conditions import Kind
 from api.remedies import REMEDIES
 from celery_app import QUEUES
-from marketdata import titles
+from marketdata.types import titles
 
 GROUPS: Mapping[str, Promise] = MappingProxyType(
     {

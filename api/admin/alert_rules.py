@@ -20,8 +20,8 @@ from analytics.alerts import rules
 from analytics.alerts.judging import conditions, texts
 from analytics.alerts.judging.conditions import Direction, Kind
 from api import alert_choices
-from marketdata import titles
 from marketdata.models import AlertRule, AlertTarget, Client, Watchlist
+from marketdata.types import titles
 
 DIRECTIONS: Mapping[str, Promise] = MappingProxyType(
     {Direction.ABOVE: _("at or above"), Direction.BELOW: _("at or below"), Direction.CROSSING: _("crosses")}

@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 from api.admin.asking import AskingPages
 from api.admin.sheets import SheetAdmin
 from api.admin.site import ReadOnly, moment
-from marketdata import titles
 from marketdata.models import (
     Alarm,
     BackupRun,
@@ -24,6 +23,7 @@ from marketdata.models import (
     RolloverRun,
 )
 from marketdata.reference import sheets
+from marketdata.types import titles
 
 
 @admin.register(CalendarOverride)

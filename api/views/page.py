@@ -25,10 +25,10 @@ from api.auth import access, authentication
 from api.refusals import WORDS
 from api.remedies import REMEDIES
 from api.timetable_names import NAMES, OTHERS
-from marketdata import titles
 from marketdata.ledger import gap_reasons
 from marketdata.models import AlertRule, AlertTarget, Client, Feed, Market
 from marketdata.reference import roles, watchlists
+from marketdata.types import titles
 
 
 @dataclass(frozen=True, slots=True)

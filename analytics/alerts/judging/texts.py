@@ -9,7 +9,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from analytics.alerts.judging.conditions import SCALES, Condition, Direction, Kind, number_text
-from marketdata import titles
+from marketdata.types import titles
 
 _TEXTS: dict[tuple[Kind, Direction], Promise] = {
     (Kind.PRICE, Direction.ABOVE): _("{symbol} trades at {value}: at or above {level}"),

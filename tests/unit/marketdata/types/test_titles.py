@@ -4,7 +4,7 @@ from django.utils.translation import override
 
 from api.remedies import REMEDIES
 from celery_app import QUEUES
-from marketdata import titles
+from marketdata.types import titles
 
 
 def test_every_alarm_and_every_queue_has_a_title_and_nothing_else_has_one():
