@@ -26,6 +26,7 @@ FILES = (
     "tests/integration/test_metrics.py",
     "tests/integration/test_galera.py",
     "tests/integration/test_haproxy.py",
+    "tests/integration/test_ha_images.py",
     "tests/integration/test_sentinel.py",
     "tests/integration/test_clients.py",
     "tests/integration/test_admin_pages.py",

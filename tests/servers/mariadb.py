@@ -116,7 +116,7 @@ class MariaDB(Server):
             f"--socket={self.socket}",
             f"--pid-file={self.data}/server.pid", f"--port={self.port}", f"--bind-address={self._listens_at}",
             f"--innodb-buffer-pool-size={self.buffer_pool_mib}M", f"--tmpdir={self.socket.parent}",
-            f"--plugin-dir={base}/lib/mysql/plugin", *_texts(base), *_as_root(),
+            f"--plugin-dir={base}/lib/mysql/plugin", *texts(base), *_as_root(),
         ]  # fmt: skip
         return [str(program), *options], environment
 
@@ -140,7 +140,7 @@ class MariaDB(Server):
             return False
 
 
-def _texts(base: Path) -> list[str]:
+def texts(base: Path) -> list[str]:
     """Where messages and character sets lie: since 11.0 in a folder of another name."""
     for folder in (base / "share/mariadb", base / "share/mysql"):
         if (folder / "english/errmsg.sys").exists():

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from marketdata.launcher import supervisor
+from marketdata.realtime import redis_urls
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docker"
@@ -28,8 +29,13 @@ def test_the_services_run_what_the_one_command_runs():
     }
 
     started = {name: set(one["command"]) - {"--host", "0.0.0.0"} for name, one in OURS.items()}
+    second = {name for name in started if name.endswith("2")}
 
-    assert started == wanted
+    assert {name: words for name, words in started.items() if name not in second} == wanted
+    assert second == {"ingest2", "web2", "beat2"}
+    for name in second:
+        assert started[name] == wanted[name.removesuffix("2")]
+        assert SERVICES[name]["profiles"] == ["ha"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -74,7 +80,7 @@ def test_keys_of_kis_are_a_secret_of_who_asks_it():
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
-@pytest.mark.parametrize("beside", [[], ["compose.kis.yaml"]], ids=["alone", "with kis"])
+@pytest.mark.parametrize("beside", [[], ["compose.kis.yaml"], ["compose.ha.yaml", "compose.kis.yaml"]], ids=" ".join)
 def test_compose_itself_reads_the_files(tmp_path, beside):
     files = ["compose.yaml", *beside]
     for file in files:
@@ -92,15 +98,60 @@ def test_compose_itself_reads_the_files(tmp_path, beside):
     given = {one["source"] for one in upkeep["secrets"]}
     assert given == {"secret_key", "database_url", "redis_url", *(["kis_keys"] if beside else [])}
     assert ("NARU_KIS_KEYS_FILE" in upkeep["environment"]) == bool(beside)
+    is_ha = "compose.ha.yaml" in beside
+    assert ("CACHE_ENGINE" in upkeep["environment"]) == is_ha
+    assert Path(read["secrets"]["database_url"]["file"]).name == ("database_url_ha" if is_ha else "database_url")
+    assert ("haproxy" in read["services"]["migrate"]["depends_on"]) == is_ha
+    assert read["services"]["mariadb"]["environment"].get("GALERA_NODE") == ("mariadb" if is_ha else None)
 
 
 def test_nothing_is_published_to_other_machines_but_what_terminals_reach_by_tls():
     published = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
 
-    assert set(published) == {"ingest", "web", "prometheus", "grafana", "kibana"}
-    for name in ("web", "prometheus", "grafana", "kibana"):
+    assert set(published) == {"ingest", "ingest2", "web", "web2", "prometheus", "grafana", "kibana"}
+    for name in ("web", "web2", "prometheus", "grafana", "kibana"):
         assert [port.startswith("127.0.0.1:") for port in published[name]] == [True]
-    assert SERVICES["ingest"]["environment"]["INGEST_TLS_CERT"]
+    for name in ("ingest", "ingest2"):
+        assert SERVICES[name]["environment"]["INGEST_TLS_CERT"]
+    assert len({port for ports in published.values() for port in ports}) == len(published)
+
+
+BESIDE = {path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in FOLDER.glob("compose.*.yaml")}
+HA = BESIDE["compose.ha.yaml"]
+NODES = ["mariadb", "mariadb2", "mariadb3"]
+
+
+def test_each_server_of_the_profile_ha_knows_the_others():
+    nodes = {name: {**SERVICES[name]["environment"], **HA["services"].get(name, {}).get("environment", {})}
+             for name in (*NODES, "haproxy")}  # fmt: skip
+    watched = {name: {**SERVICES[name]["environment"], **HA["services"].get(name, {}).get("environment", {})}
+               for name in SERVICES if re.match(r"redis|sentinel", name)}  # fmt: skip
+
+    assert {one["GALERA_NODES"].split(",") == NODES for one in nodes.values()} == {True}
+    assert [nodes[name]["GALERA_NODE"] for name in NODES] == NODES
+    assert {one["CHECK_PASSWORD_FILE"] for one in nodes.values()} == {"/run/secrets/mariadb_check"}
+    assert {name: one["REDIS_NAME"] for name, one in watched.items()} == {name: name for name in watched}
+    sentinels = [name for name in watched if name.startswith("sentinel")]
+    assert {one["REDIS_SENTINELS"] for one in watched.values()} == {" ".join(sentinels)}
+    assert {name: one["REDIS_FIRST"] for name, one in watched.items() if "REDIS_FIRST" in one} == dict.fromkeys(
+        sentinels, "redis"
+    )
+    kept = [volume.partition(":")[0] for name in (*NODES, *watched) for volume in SERVICES[name]["volumes"]]
+    assert len(set(kept)) == len(kept)
+    assert set(kept) <= set(COMPOSE["volumes"])
+
+
+def test_every_process_of_the_profile_ha_asks_the_cluster_and_none_that_is_alone():
+    asked = {
+        name for name, one in HA["services"].items()
+        if one.get("environment", {}).get("CACHE_ENGINE") == "InnoDB"
+        and one["environment"]["DATABASE_NODES"].split(",") == [f"{node}:3306" for node in NODES]
+    }  # fmt: skip
+
+    assert asked == {"migrate", *OURS}
+    started = {name for name, one in HA["services"].items() if "ha" in one.get("profiles", ())}
+    assert started == {"mariadb", "redis", "migrate", *OURS} - {"ingest2", "web2", "beat2", "fanout"}
+    assert HA["secrets"].keys() == {"database_url", "redis_url"}
 
 
 def test_who_ships_logs_reads_the_files_that_every_process_writes_and_sends_on_what_the_index_takes():
@@ -159,7 +210,13 @@ def test_secrets_are_made_once_and_for_the_containers_alone(tmp_path):
     first = prepare()
 
     assert prepare() == first
-    assert set(first) == {Path(one["file"]).name for one in COMPOSE["secrets"].values()}
+    wanted = [*COMPOSE["secrets"].values(), *HA["secrets"].values()]
+    assert set(first) == {Path(one["file"]).name for one in wanted}
+    assert redis_urls.watched(first["redis_url_ha"]).password == first["redis"]
+    assert [host for host, _ in redis_urls.watched(first["redis_url_ha"]).sentinels] == [
+        f"sentinel{number}" for number in (1, 2, 3)
+    ]
+    assert first["database_url_ha"] == first["database_url"].replace("@mariadb:", "@haproxy:")
     assert first["database_url"] == f"mysql://naru:{first['mariadb_naru']}@mariadb:3306/naru"
     assert len({first[name] for name in ("secret_key", "redis", "mariadb_naru", "mariadb_backup")}) == 4
     found = [path.stat() for path in (tmp_path / "secrets").iterdir()]
