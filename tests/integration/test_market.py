@@ -232,6 +232,7 @@ def test_a_market_without_statistics_and_marks_that_are_none(serving):
 @pytest.mark.once
 def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, traded, chromium):
     wrong: list[str] = []
+    Symbol.objects.filter(code="035420").update(category="etf")
     with (
         ThreadPoolExecutor(1) as aside,
         looked_at(chromium, f"http://{web}/market?feed=krx", wrong) as (page, expect),
@@ -247,6 +248,7 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
             ["4", 0, 20, 300], ["2", 300, 20, 100], ["1", 300, 230, 100],
         ]  # fmt: skip
 
+        expect(page.locator("#count")).to_have_text("3 (2 shares)")
         expect(page.locator("#gainers tr")).to_have_count(1)
         expect(page.locator("#gainers")).to_contain_text("가람전자")
         expect(page.locator("#losers")).to_contain_text("▼")
@@ -258,9 +260,10 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         expect(page.locator("#all")).not_to_contain_text("▲")
         page.click("#fell")
         expect(page.locator("#all tr")).to_have_count(3)
-        page.click('#groups button[data-key="KRX.kosdaq"]')
-        expect(page).to_have_url(re.compile(r"feed=krx&group=KRX\.kosdaq$"))
+        page.click('#groups button[data-key="KRX.etf"]')
+        expect(page).to_have_url(re.compile(r"feed=krx&group=KRX\.etf$"))
         expect(page.locator("#all tr")).to_have_count(1)
+        expect(page.locator("#count")).to_have_text("1")
         page.go_back()
         expect(page.locator("#all tr")).to_have_count(3)
         page.click('#columns button[data-by="change"]')

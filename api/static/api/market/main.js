@@ -159,7 +159,7 @@ function figures(one) {
   const told = {
     rose: one && number(one.advancing), fell: one && number(one.declining), still: one && number(one.unchanged),
     value: one && short(Math.round(one.turnover)), mean: one && signed(one.meanChange), weighted: one && signed(one.weightedChange),
-    count: one && number(one.symbols),
+    count: one && (one.shares && one.shares < one.symbols ? interpolate(gettext("%s (%s shares)"), [number(one.symbols), number(one.shares)]) : number(one.symbols)),
   };
   for (const [id, text] of Object.entries(told)) show(id).textContent = text ?? "–";
   for (const [id, value] of [["mean", one?.meanChange], ["weighted", one?.weightedChange]]) show(id).className = value > 0 ? "up" : value < 0 ? "down" : "";
