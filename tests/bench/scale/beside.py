@@ -8,15 +8,25 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tests.bench import latency, throughput
 from tests.bench.processes import family_cpu_s
 from tests.bench.scale.archive import Archive, Asked, clear_today, table_bytes
-from tests.bench.scale.history import FEED, NEWEST_DAYS, REQUESTS, SYMBOLS, Point, Read
+from tests.bench.scale.history import FEED, NEWEST_DAYS, REQUESTS, ROUNDS, SYMBOLS, Point, Read
 from tests.bench.scale.roads import cost
 from tests.bench.stack import Stack
 
 Path = Callable[[random.Random, int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A kind of request: `path` makes the address of its nth question, `before` one for the same pages of the database,
+    asked before the question is measured."""
+
+    path: Path
+    before: Path | None = None
 
 
 def measure(stack: Stack, filled: Archive, seconds: float) -> Point:
@@ -24,7 +34,7 @@ def measure(stack: Stack, filled: Archive, seconds: float) -> Point:
     time.sleep(3.0)  # what the loading left to do behind it
     with Asked(stack) as asked:
         _warm(asked, filled)
-        reads = [_read(stack, asked, case, path) for case, path in cases(filled.dates).items()]
+        reads = _read(stack, asked, cases(filled.dates))
     clear_today(stack)
     fast = throughput.along_the_road(stack, seconds)
     clear_today(stack)
@@ -52,8 +62,8 @@ def measure(stack: Stack, filled: Archive, seconds: float) -> Point:
     return point
 
 
-def cases(dates: list[datetime.date]) -> dict[str, Path]:
-    """Kinds of requests: each makes the address of its nth question. `dates` have rows, oldest first."""
+def cases(dates: list[datetime.date]) -> dict[str, Case]:
+    """Kinds of requests by name. `dates` have rows, oldest first."""
     newest, oldest = dates[-NEWEST_DAYS:], dates
 
     def bounded(resource: str, of: list[datetime.date], limit: int, more: str = "") -> Path:
@@ -79,13 +89,14 @@ def cases(dates: list[datetime.date]) -> dict[str, Path]:
         return f"/v2/stocks/snapshots?symbols={codes}&feed={FEED}"
 
     return {
-        "the newest 500 trades": newest_of("trades", 500),
-        "500 trades of one of the newest days": bounded("trades", newest, 500),
-        "500 trades of any day": bounded("trades", oldest, 500),
-        "the newest 300 candles of a minute": newest_of("bars", 300, "&timeframe=1Min"),
-        "300 candles of a minute of any day": bounded("bars", oldest, 300, "&timeframe=1Min"),
-        "the newest 4 candles of a day": newest_of("bars", 4, "&timeframe=1Day"),
-        "snapshots of 100 symbols": snapshots,
+        "the newest 500 trades": Case(newest_of("trades", 500)),
+        "500 trades of one of the newest days": Case(bounded("trades", newest, 500)),
+        "500 trades of any day, asked for before": Case(bounded("trades", oldest, 500), bounded("trades", oldest, 499)),
+        "500 trades of any day": Case(bounded("trades", oldest, 500)),
+        "the newest 300 candles of a minute": Case(newest_of("bars", 300, "&timeframe=1Min")),
+        "300 candles of a minute of any day": Case(bounded("bars", oldest, 300, "&timeframe=1Min")),
+        "the newest 4 candles of a day": Case(newest_of("bars", 4, "&timeframe=1Day")),
+        "snapshots of 100 symbols": Case(snapshots),
     }
 
 
@@ -98,24 +109,37 @@ def _warm(asked: Asked, filled: Archive) -> None:
             asked.get(f"/v2/stocks/{code}/{resource}?feed={FEED}&start={start}&sort=desc&limit={limit}{more}")
 
 
-def _read(stack: Stack, asked: Asked, case: str, path: Path) -> Read:
-    chance = random.Random(case)
+def _read(stack: Stack, asked: Asked, kinds: dict[str, Case]) -> list[Read]:
+    """Each kind in turn, in rounds: what else the machine does for a moment is in one round of them."""
     pids = {"web": stack.processes["web"].pid, "database": stack.database.pid}
-    for number in range(10):  # until connections are made and caches are filled
-        asked.get(path(chance, number))
-    waits, told = [], 0
-    before = family_cpu_s(pids)
-    for number in range(10, 10 + REQUESTS):
-        began = time.perf_counter()
-        told += asked.get(path(chance, number))
-        waits.append((time.perf_counter() - began) * 1e3)
-    used = sum(family_cpu_s(pids).values()) - sum(before.values())
-    if not told:
-        raise RuntimeError(f"{case}: nothing was told")
-    return Read(
-        case,
-        used * 1e3 / REQUESTS,
-        statistics.median(waits),
-        statistics.quantiles(waits, n=10)[-1],
-        told / REQUESTS,
-    )
+    waits: dict[str, list[float]] = {name: [] for name in kinds}
+    used: dict[str, list[float]] = {name: [] for name in kinds}
+    told = dict.fromkeys(kinds, 0)
+    for turn in range(ROUNDS + 1):  # the first until connections are made and caches are filled
+        for name, case in kinds.items():
+            numbers = range(turn * REQUESTS, (turn + 1) * REQUESTS)
+            if case.before is not None:
+                for number in numbers:
+                    asked.get(case.before(random.Random(f"{name} {number}"), number))
+            paths = [case.path(random.Random(f"{name} {number}"), number) for number in numbers]
+            before = family_cpu_s(pids)
+            for path in paths if turn else paths[: REQUESTS // 4]:
+                began = time.perf_counter()
+                rows = asked.get(path)
+                if turn:
+                    told[name] += rows
+                    waits[name].append((time.perf_counter() - began) * 1e3)
+            if turn:
+                used[name].append(sum(family_cpu_s(pids).values()) - sum(before.values()))
+    if empty := [name for name, rows in told.items() if not rows]:
+        raise RuntimeError(f"{empty[0]}: nothing was told")
+    return [
+        Read(
+            name,
+            statistics.median(used[name]) * 1e3 / REQUESTS,
+            statistics.median(waits[name]),
+            statistics.quantiles(waits[name], n=10)[-1],
+            told[name] / (ROUNDS * REQUESTS),
+        )
+        for name in kinds
+    ]

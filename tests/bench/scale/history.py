@@ -17,7 +17,8 @@ FIRST = 1_000_000
 DEFAULT = 10_000_000
 MOST = 50_000_000
 STEPS = (FIRST, DEFAULT, MOST)
-REQUESTS = 60
+ROUNDS = 5
+REQUESTS = 48
 WORKERS = 2
 FEED = "krx"
 NEWEST_DAYS = FIRST // DAY_ROWS
@@ -26,8 +27,8 @@ TOLERATED = 1.10
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One kind of request, asked REQUESTS times, never twice the same: CPU of web process and database together in ms
-    for one, and its time, median and 90th percentile."""
+    """One kind of request, asked ROUNDS times REQUESTS times, never twice the same: CPU of web process and database
+    together in ms for one, the median of the rounds, and its time, median and 90th percentile."""
 
     case: str
     cpu_ms: float

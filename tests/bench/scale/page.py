@@ -69,6 +69,7 @@ def text(found: Scale, longest: History | None, soak: Soak | None) -> str:
         day_rows=history.DAY_ROWS,
         history_symbols=history.SYMBOLS,
         requests=history.REQUESTS,
+        rounds=history.ROUNDS,
         pool=found.history.pool_mib if found.history is not None else 0,
         tolerated=history.TOLERATED,
         history=_history(found.history),
