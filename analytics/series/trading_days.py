@@ -54,7 +54,7 @@ def dates(start: datetime.date, end: datetime.date, now: datetime.datetime) -> D
     states = dict(
         RolloverRun.objects.filter(trade_date__gte=start, trade_date__lt=end).values_list("trade_date", "state")
     )
-    known = sorted(states.keys() | set(batch_ledger.trading_dates(start, end)))
+    known = sorted([*states, *batch_ledger.trading_dates(start, end, besides=states.keys())])
     current = rollover.current_date(now)
     return Dates(known, frozenset(date for date in known if date >= current or states.get(date) not in _SETTLED))
 

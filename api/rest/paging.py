@@ -206,14 +206,15 @@ def read_bars(
     ascending: bool,
     fill: bool = False,
     session: Session | None = None,
+    known: Dates | None = None,
 ) -> BarPage:
     """At most `limit` whole candles, symbol after symbol in the order asked for, each in the order of time. With `fill`
     minutes of which there is a vendor's bar are the vendor's; with `session` candles are made of the minutes of that
-    part of each trading day."""
+    part of each trading day. `known` is what `dates` just told of these series, where it was asked."""
     if not series:
         return BarPage([], None)
     reader: _Minutes | _Days = (
-        _Days(timeframe, series, ascending, fill=fill, session=session)
+        _Days(timeframe, series, ascending, fill=fill, session=session, known=known)
         if isinstance(timeframe, DateFrame)
         else _Minutes(timeframe, ascending, fill=fill, session=session)
     )
@@ -347,12 +348,16 @@ class _Days:
         *,
         fill: bool = False,
         session: Session | None = None,
+        known: Dates | None = None,
     ) -> None:
         self._frame, self._ascending, self._fill, self._session = frame, ascending, fill, session
         self._left = MOST_DAYS
+        self._known = known or self._asked_now(series)
+
+    def _asked_now(self, series: Sequence[Series]) -> Dates:
         bounds = [self._bounds(one, None) for one in series]
         start, end = min(start for start, _ in bounds), max(end for _, end in bounds)
-        self._known = trading_days.dates(_date(start), _date(max(start, end)), datetime.datetime.now(datetime.UTC))
+        return trading_days.dates(_date(start), _date(max(start, end)), datetime.datetime.now(datetime.UTC))
 
     @property
     def known(self) -> Dates:

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from analytics.series import candle_texts, timeframes
 from analytics.series.timeframes import DateFrame, Timeframe
+from analytics.series.trading_days import Dates
 from api import newest
 from api.rest import conditional, jsontext, paging, ready, renderers, response_schemas, series, tables
 from api.rest.exports import Batch
@@ -195,7 +196,7 @@ def _respond(request: Request, asked: Question, form: str, kind: str, headers: d
     kept = ready.pages.find(form, asked, on, gaps)
     body = kept.body if kept is not None else b""
     if kept is None:
-        body, page, stretches = _read(asked, form, kind)
+        body, page, stretches = _read(asked, form, kind, on.dates)
         if ready.is_finished(asked, page, stretches, time.time_ns() // 1000):
             kept = ready.pages.keep(form, asked, body, on, stretches)
     if kept is None:
@@ -214,10 +215,10 @@ def _as_csv(asked: Question, kind: str, headers: dict[str, str]) -> HttpResponse
     return tables.page(tables.BARS, found, _token(page, kind), headers)
 
 
-def _page(asked: Question) -> BarPage:
+def _page(asked: Question, known: Dates | None = None) -> BarPage:
     return paging.read_bars(
         asked.series, asked.timeframe, after=asked.after,
-        limit=asked.limit, ascending=asked.ascending, fill=asked.fill, session=asked.session,
+        limit=asked.limit, ascending=asked.ascending, fill=asked.fill, session=asked.session, known=known,
     )  # fmt: skip
 
 
@@ -225,9 +226,9 @@ def _token(page: BarPage, kind: str) -> str | None:
     return paging.encode_token(page.next, kind) if page.next else None
 
 
-def _read(asked: Question, form: str, kind: str) -> tuple[bytes, BarPage, tuple[Stretch, ...]]:
+def _read(asked: Question, form: str, kind: str, known: Dates | None) -> tuple[bytes, BarPage, tuple[Stretch, ...]]:
     """(the page as JSON, what was read, the time of its candles with their gaps)."""
-    page, now_us = _page(asked), time.time_ns() // 1000
+    page, now_us = _page(asked, known), time.time_ns() // 1000
     shown: dict[str, msgspec.Raw] = {}
     stretches = []
     for one, bars in page.found:

@@ -7,7 +7,7 @@ import datetime
 import itertools
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -287,9 +287,11 @@ def day_figure(date: datetime.date) -> Figure:
     return Figure(int(found["rows"] or 0), int(found["checksum"] or 0) % PRIME)
 
 
-def trading_dates(start: datetime.date, end: datetime.date) -> list[datetime.date]:
-    """The trading dates with start <= date < end of which a batch stored anything, oldest first."""
-    return storage().ledger_dates(start, end)
+def trading_dates(
+    start: datetime.date, end: datetime.date, *, besides: Collection[datetime.date] = ()
+) -> list[datetime.date]:
+    """The trading dates with start <= date < end of which a batch stored anything, oldest first, but for `besides`."""
+    return storage().ledger_dates(start, end, besides=besides)
 
 
 def changed(known: int, checksum: int) -> bool:

@@ -9,6 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,16 +39,6 @@ from marketdata.types.units import day_of
 _SYMBOLS = 100  # of one question
 _DATES_AT_ONCE = 500
 _SLOTS = 8  # of a feed's revision: workers that commit at the same time write different ones
-LEDGER_DATES = """
-WITH RECURSIVE known (day, until, number) AS (
-    SELECT
-        (SELECT MIN(trade_date) FROM ingest_batch_day WHERE trade_date >= %s AND trade_date < %s),
-        (SELECT MAX(trade_date) FROM ingest_batch_day WHERE trade_date >= %s AND trade_date < %s),
-        1
-    UNION ALL
-    SELECT {next}, until, number + 1 FROM known WHERE day < until AND number < %s
-) SELECT day, {there} FROM known WHERE day IS NOT NULL ORDER BY day
-"""
 
 
 class SharedSQL(ChangedCandles):
@@ -69,22 +60,45 @@ class SharedSQL(ChangedCandles):
     )
     """Writes a revision, whether there was one or not."""
 
-    LEDGER_DATES: ClassVar[str] = LEDGER_DATES.format(
-        next="(SELECT MIN(b.trade_date) FROM ingest_batch_day b WHERE b.trade_date > known.day)", there="1"
-    )
-    """From one trading date of the ledger to the next by the index, at most so many from a date on: each, and 1; days
-    of which there is none may be among them with NULL."""
+    DATE: ClassVar[str] = "CAST(%s AS DATE)"
+    """A trading date of the ledger as a parameter where no column says that it is one."""
 
-    def ledger_dates(self, start: datetime.date, end: datetime.date) -> list[datetime.date]:
-        found: list[datetime.date] = []
+    def ledger_dates(
+        self, start: datetime.date, end: datetime.date, *, besides: Collection[datetime.date] = ()
+    ) -> list[datetime.date]:
+        # MariaDB looks up an equal date in the index, but for the next one it reads all that are greater (11.8, 10.11).
+        known, found = frozenset(besides), list[datetime.date]()
         while start < end:
-            rows = self._query(self.LEDGER_DATES, [*[start.isoformat(), end.isoformat()] * 2, _DATES_AT_ONCE])
-            days = [(datetime.date.fromisoformat(str(day)), there) for day, there in rows]
-            found += [day for day, there in days if there]
-            if len(days) < _DATES_AT_ONCE:
+            first, last = self._ledger_bounds(start, end)
+            if first is None or last is None:
                 break
-            start = days[-1][0] + datetime.timedelta(days=1)
+            days = (first + datetime.timedelta(days=day) for day in range((last - first).days + 1))
+            asked = list(islice((day for day in days if day not in known), _DATES_AT_ONCE))
+            found += self._in_ledger(asked)
+            if len(asked) < _DATES_AT_ONCE:
+                break
+            start = asked[-1] + datetime.timedelta(days=1)
         return found
+
+    def _ledger_bounds(
+        self, start: datetime.date, end: datetime.date
+    ) -> tuple[datetime.date | None, datetime.date | None]:
+        """The first and the last trading date of the ledger with start <= date < end."""
+        edge = "(SELECT {}(trade_date) FROM ingest_batch_day WHERE trade_date >= %s AND trade_date < %s)"
+        bounds = [start.isoformat(), end.isoformat()]
+        ((first, last),) = self._query(f"SELECT {edge.format('MIN')}, {edge.format('MAX')}", bounds * 2)
+        return _date(first), _date(last)
+
+    def _in_ledger(self, dates: Sequence[datetime.date]) -> list[datetime.date]:
+        """Those of these trading dates of which the ledger has rows, each looked up in its index."""
+        if not dates:
+            return []
+        rows = self._query(
+            "SELECT day, (SELECT 1 FROM ingest_batch_day b WHERE b.trade_date = known.day LIMIT 1)"
+            f" FROM ({' UNION ALL '.join([f'SELECT {self.DATE} AS day'] * len(dates))}) AS known",
+            [date.isoformat() for date in dates],
+        )
+        return sorted(datetime.date.fromisoformat(str(day)) for day, there in rows if there)
 
     @abc.abstractmethod
     def _write_minutes(self, bars: Bars) -> int:
@@ -300,3 +314,8 @@ class SharedSQL(ChangedCandles):
         if changed:
             self.note_finished(bars.feed)
         return changed
+
+
+def _date(told: Any) -> datetime.date | None:
+    """A date as a database tells it: SQLite as text."""
+    return None if told is None else datetime.date.fromisoformat(str(told))

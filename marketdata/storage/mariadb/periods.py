@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db import DatabaseError, connections
 
@@ -17,7 +17,6 @@ from marketdata.storage.base import ALL_FEEDS, DAILY, MINUTES, PERIODS, TEMP, Pa
 from marketdata.storage.mariadb import cluster, partitions
 from marketdata.storage.mariadb.tables import MOVING
 from marketdata.storage.server_sql import PATIENCE_S, ServerSQL
-from marketdata.storage.sql import LEDGER_DATES
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +34,6 @@ def _start_of(name: str) -> datetime.date | None:
 
 class MariaDBPeriods(ServerSQL):
     """What `MariaDBHistory` inherits: it adds the days that move, and what is read of them."""
-
-    # MariaDB looks up an equal date in the index, but for the next one it reads all that are greater (11.8, 10.11).
-    LEDGER_DATES: ClassVar[str] = LEDGER_DATES.format(
-        next="day + INTERVAL 1 DAY",
-        there="(SELECT 1 FROM ingest_batch_day b WHERE b.trade_date = known.day LIMIT 1)",
-    )
 
     def _is_locked(self, error: DatabaseError) -> bool:
         number, text = (*error.args, 0, "")[:2]

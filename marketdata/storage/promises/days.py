@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from marketdata.storage.promises.database import Database
@@ -53,9 +53,11 @@ class Days(Database):
         single day, of which one row is enough."""
 
     @abc.abstractmethod
-    def ledger_dates(self, start: datetime.date, end: datetime.date) -> list[datetime.date]:
-        """The trading dates start <= date < end of which a batch stored anything, oldest first. As many look-ups in an
-        index as there are such dates, or days from the first to the last, however many batches there are."""
+    def ledger_dates(
+        self, start: datetime.date, end: datetime.date, *, besides: Collection[datetime.date] = ()
+    ) -> list[datetime.date]:
+        """The trading dates start <= date < end of which a batch stored anything, oldest first, but for `besides`. As
+        many look-ups in an index as there are other days from the first to the last, however many batches there are."""
 
     @abc.abstractmethod
     def drop_days(self, table: str, dates: Sequence[datetime.date], *, unless: Callable[[], bool] | None = None) -> int:

@@ -118,6 +118,7 @@ class SQLiteHistory(SharedSQL):
     TIME_US, DAYS = "event_time", "trade_date"
     INDEX = "CAST(json_extract(body, '$.index') AS TEXT)"
     BY_DATE = False
+    DATE = "%s"
     TICK_COLUMNS, BAR, DAILY_BAR, HASH = TICK_COLUMNS, BAR_COLUMNS, _DAILY_COLUMNS, _HASH
     NUMBERS = BAR_COLUMNS.partition(", ")[2]
     SHOWN = NUMBERS.partition(", open_time")[0]
