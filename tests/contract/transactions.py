@@ -53,7 +53,7 @@ class TransactionContract:
         assert batch_ledger.trading_dates(every[1], every[4]) == every[1:4]
         assert batch_ledger.trading_dates(every[1] + datetime.timedelta(days=5), every[3]) == []
         assert batch_ledger.trading_dates(every[2], every[2]) == []
-        several = every[1:4] + [first - datetime.timedelta(days=3), first + datetime.timedelta(days=500)]
+        several = [*every[1:4], first - datetime.timedelta(days=3), first + datetime.timedelta(days=500)]
         others = batch_ledger.trading_dates(datetime.date.min, datetime.date.max, besides=several)
         assert others == [every[0], *every[4:]]
         assert batch_ledger.trading_dates(every[0], every[3], besides=every) == []
