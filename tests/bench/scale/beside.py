@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.db import connection
-
 from tests.bench import latency, throughput
 from tests.bench.processes import family_cpu_s
 from tests.bench.scale.archive import Archive, Asked, clear_today, table_bytes
@@ -111,18 +109,16 @@ def _settle(stack: Stack) -> None:
     time.sleep(3.0)
     if not isinstance(stack.database, MariaDB):
         return
-    with connection.cursor() as cursor:
-        cursor.execute("SET GLOBAL innodb_max_dirty_pages_pct = 0")
-        try:
-            until(lambda: _dirty_pages() < CLEAN_PAGES, seconds=SETTLED_S, what="pages are written", every=1.0)
-        finally:
-            cursor.execute("SET GLOBAL innodb_max_dirty_pages_pct = DEFAULT")
+    server = stack.database
+    server.sql("SET GLOBAL innodb_max_dirty_pages_pct = 0")
+    try:
+        until(lambda: _dirty_pages(server) < CLEAN_PAGES, seconds=SETTLED_S, what="pages are written", every=1.0)
+    finally:
+        server.sql("SET GLOBAL innodb_max_dirty_pages_pct = DEFAULT")
 
 
-def _dirty_pages() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'")
-        return int(cursor.fetchone()[1])
+def _dirty_pages(server: MariaDB) -> int:
+    return int(server.sql("SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'").split()[-1])
 
 
 def _warm(asked: Asked, filled: Archive) -> None:
