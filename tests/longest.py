@@ -21,6 +21,7 @@ FILES = (
     "tests/integration/test_inspection.py",
     "tests/integration/test_page.py",
     "tests/integration/test_days.py",
+    "tests/integration/test_admin_addresses.py",
     "tests/integration/test_strangers.py",
     "tests/integration/test_roles.py",
     "tests/integration/test_metrics.py",
