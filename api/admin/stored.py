@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from api.admin.set_aside import number_of
 from api.admin.site import moment
 from api.auth import access
+from marketdata.models.reference import FEED_PATTERN, PLAIN_PATTERN, SYMBOL_PATTERN
 from marketdata.storage import storage
 from marketdata.storage.base import TickKey
 from marketdata.types.order_books import MarketEvent, OrderBook
@@ -37,8 +38,8 @@ Row = list[str]
 class Choice(forms.Form):
     """What is looked for; times are Seoul's."""
 
-    symbol = forms.CharField(label=_("symbol"), max_length=24)
-    feed = forms.CharField(label=_("feed"), max_length=16)
+    symbol = forms.RegexField(SYMBOL_PATTERN, label=_("symbol"), max_length=24)
+    feed = forms.RegexField(FEED_PATTERN, label=_("feed"), max_length=16)
     until = forms.DateTimeField(label=_("until"), required=False)
     at_us = forms.IntegerField(required=False, min_value=0, max_value=_EVER_US, widget=forms.HiddenInput)
     row_id = forms.IntegerField(required=False, min_value=0, max_value=_EVER_US, widget=forms.HiddenInput)
@@ -47,9 +48,9 @@ class Choice(forms.Form):
 class EventChoice(Choice):
     """Events are found by their time; the rest is left out of what is shown."""
 
-    symbol = forms.CharField(label=_("symbol"), max_length=24, required=False)
-    feed = forms.CharField(label=_("feed"), max_length=16, required=False)
-    kind = forms.CharField(label=_("kind"), max_length=40, required=False)
+    symbol = forms.RegexField(SYMBOL_PATTERN, label=_("symbol"), max_length=24, required=False)
+    feed = forms.RegexField(FEED_PATTERN, label=_("feed"), max_length=16, required=False)
+    kind = forms.RegexField(PLAIN_PATTERN, label=_("kind"), max_length=40, required=False)
 
 
 @dataclass(frozen=True, kw_only=True)

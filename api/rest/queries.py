@@ -32,7 +32,7 @@ from api.rest.fields import (
 from api.rest.timestamps import Timestamp
 from marketdata.calendar.trading_calendar import Session
 from marketdata.models import AlertRule
-from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
+from marketdata.models.reference import FEED_PATTERN, PLAIN_PATTERN, SYMBOL_PATTERN
 from marketdata.realtime import inspection, pipeline_history
 from marketdata.reference import corporate_actions
 from marketdata.types.units import DAY_US
@@ -259,7 +259,9 @@ MOST_INDEX_DAYS = 7
 
 
 class EventsQuery(RecordsQuery):
-    type = serializers.CharField(required=False, max_length=32, help_text="only events of this type, such as vi")
+    type = serializers.RegexField(
+        PLAIN_PATTERN, required=False, max_length=32, help_text="only events of this type, such as vi"
+    )
     index = serializers.CharField(
         required=False, max_length=32,
         help_text="only values of this index, such as 0001, by a source that tells indices as events of type index:"

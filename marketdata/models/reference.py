@@ -20,6 +20,8 @@ from terminals import wire
 SYMBOL_PATTERN = r"\A(?!\*\Z)[!-+\--~](?:[ -+\--~]{0,22}[!-+\--~])?\Z"
 SYMBOL_MEANING = _("1 to 24 printable ASCII characters, no comma, no space at either end")
 FEED_PATTERN = r"\A[a-z0-9_]{1,16}\Z"
+PLAIN_PATTERN = r"\A[ -~]*\Z"
+"""Of words that are kept in ASCII: MariaDB compares such a column with nothing else."""
 CLIENT_PATTERN = r"\A[0-9A-Za-z._-]{1,32}\Z"
 
 

@@ -62,6 +62,14 @@ def test_events_are_told_by_type_symbol_feed_and_time_in_pages(serving):
     assert serving.read("/v2/events", start="2026-03-17")["events"] == []
 
 
+@pytest.mark.parametrize("word", ["\N{SLIGHTLY SMILING FACE}", "\uc9c0\uc218"])
+def test_a_type_of_events_beyond_ascii_is_refused_and_an_index_of_that_name_has_none(serving, word):
+    refused = serving.get("/v2/events", type=word)
+
+    assert (refused.status_code, set(refused.json()["errors"])) == (400, {"type"})
+    assert serving.read("/v2/events", index=word, start=DAY.isoformat())["events"] == []
+
+
 def test_the_day_of_one_index_is_told_whole_whatever_the_others_tell_in_between(serving):
     serving.commit([minute(0)])
     storage().ensure_partitions([DAY], ("market_events",))
