@@ -45,8 +45,9 @@ def read(chosen: str) -> list[Index]:
 
 def of_symbol(category: str, market: str, found: Sequence[Index], *, chosen: str) -> Index | None:
     """The one for a symbol of this category (`category_of`) and market: the chosen one; else of its market the index
-    that has the name of the category, then one with more in its name (KOSPI 200), then one of no such name. None for
-    what is neither share nor fund, and where there is none."""
+    that has the name of the category, then one with a number behind it (KOSPI 200), then one of no such name: what is
+    made of such an index (its volatility, its inverse) moves otherwise. None for what is neither share nor fund, and
+    where there is none."""
     if chosen:
         return found[0] if found else None
     if not is_share(category) and category not in FUNDS:
@@ -55,6 +56,7 @@ def of_symbol(category: str, market: str, found: Sequence[Index], *, chosen: str
     every = [name for names in _NAMES.values() for name in names]
     here = [one for one in found if one.market == market]
     exact = (one for one in here if set(one.names) & set(mine))
-    longer = (one for one in here if any(name in called for name in mine for called in one.names))
+    number = re.compile(rf"(?:{'|'.join(mine)})[0-9]+")
+    numbered = (one for one in here if any(number.fullmatch(called) for called in one.names))
     other = (one for one in here if not any(name in called for name in every for called in one.names))
-    return next((one for choice in (exact, longer, other) for one in choice), None)
+    return next((one for choice in (exact, numbered, other) for one in choice), None)

@@ -16,6 +16,11 @@ EVERY = [
     index("SX001", "sx001", "(모의)", "(simulated)"),
     index("SPX Index", "spx", "", "", market="NYSE"),
 ]
+MADE_OF_IT = [
+    index("K2VOL", "k2vol", "코스피200변동성", ""),
+    index("KOSPI200 Lev", "kospi200lev", "코스피200레버리지", ""),
+    index("VKOSPI Index", "vkospi", "", ""),
+]
 
 
 @pytest.mark.parametrize(
@@ -25,6 +30,7 @@ EVERY = [
         ("etf", "KRX", EVERY, "KOSPI Index"), ("unknown", "KRX", EVERY, "KOSPI Index"),
         ("konex", "KRX", EVERY, "SX001"), ("overseas", "NYSE", EVERY, "SPX Index"),
         ("kospi", "KRX", EVERY[:2], "K2"), ("kosdaq", "KRX", EVERY[:1], None), ("kospi", "KRX", EVERY[1:2], None),
+        ("kospi", "KRX", MADE_OF_IT + EVERY[:2], "K2"), ("kospi", "KRX", MADE_OF_IT, None),
         ("overseas", "TSE", EVERY, None), ("kospi", "KRX", [], None),
         ("index", "KRX", EVERY, None), ("fx", "KRX", EVERY, None), ("futures", "KRX", EVERY, None),
     ],
