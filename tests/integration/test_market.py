@@ -313,10 +313,11 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         expect(page).to_have_url(re.compile(r"/\?feed=krx&symbol=\d{6}"))
         page.wait_for_selector('#link[data-state="live"]')
 
-        first_day = [(70_000, 70_700), (50_000, 49_500)]  # from the open: 1 % up, 1 % down; none has a day before
+        # From the open: 1 % up, 1 % down, and a fund down; none has a day before.
+        first_day = [(70_000, 70_700), (50_000, 49_500), (60_000, 59_400)]
         rows = [
             {"time": at("10:00:00", 1) + second, "price": str(price), "size": "2", "symbol": code}
-            for code, prices in zip(("000660", "005930"), first_day, strict=True)
+            for code, prices in zip(("000660", "005930", "035420"), first_day, strict=True)
             for second, price in enumerate(prices)
         ]
         aside.submit(and_leave, lambda: (traded.commit(rows, name="nxt"), renewed())).result()
@@ -326,5 +327,9 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         expect(page.locator("#losers")).to_contain_text("▼ 1.00%")
         expect(page.locator("#against")).to_contain_text("from the open")
         expect(page.locator("#fell")).to_have_text("1")
+        page.goto(f"http://{web}/market?feed=nxt&group=KRX.none")  # of which there is nothing: the whole market
+        expect(page.locator("#all tr")).to_have_count(3)
+        page.click("#fell")
+        expect(page.locator("#all tr")).to_have_count(1)  # as many as were counted
 
     assert wrong == []

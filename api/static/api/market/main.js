@@ -133,7 +133,7 @@ function draw() {
   for (const { ranking, order, of } of lists) ranking.show(feed, within.filter(of).sort((a, b) => order(a, b) || a.symbol.localeCompare(b.symbol)).slice(0, TOP));
   figures(fromOpen ? { ...(chosen ?? sums.all), ...counted(chosen ? within : within.filter((row) => row.counts)) } : (chosen ?? sums?.all));
   divisions(fromOpen ? groups.map((one) => ({ ...one, ...counted(one.rows) })) : groups, chosen);
-  whole(within);
+  whole(within, chosen);
 }
 
 // On the first day of all there is no close before it: then changes are from the open, as on the page of prices.
@@ -213,9 +213,9 @@ function lead({ way: next, by }) {
   show("all").closest("section").scrollIntoView({ block: "start" });
 }
 
-function whole(within) {
+function whole(within, chosen) {
   const word = show("filter").value.trim(), named = finder(word);
-  const moved = way ? within.filter((row) => (row.counts || group) && row.changeRate !== null && Math.sign(row.changeRate) === WAYS[way]) : within;
+  const moved = way ? within.filter((row) => (row.counts || chosen) && row.changeRate !== null && Math.sign(row.changeRate) === WAYS[way]) : within;
   const found = word ? moved.filter((row) => named(`${row.symbol} ${row.name} ${row.name_en}`)) : [...moved];
   for (const button of document.querySelectorAll("[data-way]")) button.setAttribute("aria-pressed", String(button.dataset.way === way));
   const of = ORDERS[sort.by], turned = sort.down ? -1 : 1;
