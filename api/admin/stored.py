@@ -38,8 +38,8 @@ Row = list[str]
 class Choice(forms.Form):
     """What is looked for; times are Seoul's."""
 
-    symbol = forms.RegexField(SYMBOL_PATTERN, label=_("symbol"), max_length=24)
-    feed = forms.RegexField(FEED_PATTERN, label=_("feed"), max_length=16)
+    symbol = forms.RegexField(SYMBOL_PATTERN, label=_("symbol"), max_length=24, strip=True)
+    feed = forms.RegexField(FEED_PATTERN, label=_("feed"), max_length=16, strip=True)
     until = forms.DateTimeField(label=_("until"), required=False)
     at_us = forms.IntegerField(required=False, min_value=0, max_value=_EVER_US, widget=forms.HiddenInput)
     row_id = forms.IntegerField(required=False, min_value=0, max_value=_EVER_US, widget=forms.HiddenInput)
@@ -48,9 +48,9 @@ class Choice(forms.Form):
 class EventChoice(Choice):
     """Events are found by their time; the rest is left out of what is shown."""
 
-    symbol = forms.RegexField(SYMBOL_PATTERN, label=_("symbol"), max_length=24, required=False)
-    feed = forms.RegexField(FEED_PATTERN, label=_("feed"), max_length=16, required=False)
-    kind = forms.RegexField(PLAIN_PATTERN, label=_("kind"), max_length=40, required=False)
+    symbol = forms.RegexField(SYMBOL_PATTERN, label=_("symbol"), max_length=24, strip=True, required=False)
+    feed = forms.RegexField(FEED_PATTERN, label=_("feed"), max_length=16, strip=True, required=False)
+    kind = forms.RegexField(PLAIN_PATTERN, label=_("kind"), max_length=40, strip=True, required=False)
 
 
 @dataclass(frozen=True, kw_only=True)
