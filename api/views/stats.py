@@ -128,7 +128,7 @@ class CorrelationView(APIView):
         responses={200: response_schemas.Correlation, "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request) -> Response:
-        """Errors: UnknownFeed; Unprocessable when no symbol is registered."""
+        """Errors: UnknownFeed, FeedForbidden. Symbols that are not registered are left out."""
         query = CorrelationQuery.read(request)
         chosen = series.known(query["symbols"], query)
         pairs = [(one.symbol, one.feed) for one in chosen.found]

@@ -301,6 +301,7 @@ def test_correlations_are_asked_for_of_a_few_registered_symbols(serving):
     for wrong in ({}, {"symbols": ",".join(f"A{number:05}" for number in range(51))}):
         answer = serving.get(path, **wrong)
         assert (answer.status_code, list(answer.json()["errors"])) == (400, ["symbols"])
+    assert serving.read(path, symbols="NOBODY") == {"symbols": [], "days": 60, "matrix": []}
     assert serving.get(path, symbols="005930,000660", feed="nobody").status_code == 404
     assert serving.get(path, symbols="005930,000660", days="5").status_code == 400
 

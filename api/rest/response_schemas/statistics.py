@@ -109,7 +109,9 @@ class MarketStats(serializers.Serializer[Any]):
     feed = serializers.CharField()
     td = serializers.DateField()
     symbols = serializers.IntegerField()
-    shares = serializers.IntegerField(help_text="of them; the counts are of these, of all symbols where there is none")
+    shares = serializers.IntegerField(  # a worker of before, while an upgrade goes on, tells none
+        required=False, help_text="of them; the counts are of these, of all symbols where there is none"
+    )
     advancing, declining = serializers.IntegerField(), serializers.IntegerField()
     unchanged = serializers.IntegerField()
     breadth = _share("(advancing - declining) / all whose change is known")
