@@ -66,7 +66,7 @@ drill-galera DAYS=3 GALERA_ROWS=1000
 drill-backup
 drill-kafka BROKER_AWAY=30
 drill-upgrade
-drill-ha FAILOVERS=5
+drill-ha FAILOVERS=5 DB=galera
 drill-ha FAILOVERS=4 DB=postgresql
 endef
 export NIGHTLY

@@ -129,6 +129,7 @@ def test_each_server_of_the_profile_ha_knows_the_others():
 
     assert {one["GALERA_NODES"].split(",") == NODES for one in nodes.values()} == {True}
     assert [nodes[name]["GALERA_NODE"] for name in NODES] == NODES
+    assert [SERVICES[name].get("depends_on") for name in NODES] == [None, ["mariadb"], ["mariadb2"]]
     assert {one["CHECK_PASSWORD_FILE"] for one in nodes.values()} == {"/run/secrets/mariadb_check"}
     assert {name: one["REDIS_NAME"] for name, one in watched.items()} == {name: name for name in watched}
     sentinels = [name for name in watched if name.startswith("sentinel")]
@@ -152,6 +153,19 @@ def test_every_process_of_the_profile_ha_asks_the_cluster_and_none_that_is_alone
     started = {name for name, one in HA["services"].items() if "ha" in one.get("profiles", ())}
     assert started == {"mariadb", "redis", "migrate", *OURS} - {"ingest2", "web2", "beat2", "fanout"}
     assert HA["secrets"].keys() == {"database_url", "redis_url"}
+
+
+def test_the_machine_that_the_profile_ha_is_said_to_want_has_room_for_all_its_limits():
+    profiles = {name: [*one["profiles"], *HA["services"].get(name, {}).get("profiles", [])]
+                for name, one in SERVICES.items()}  # fmt: skip
+    started = [name for name in SERVICES if "ha" in profiles[name] and name != "migrate"]
+    limits = [SERVICES[name]["deploy"]["resources"]["limits"]["memory"] for name in started]
+    total = sum(float(limit[:-1]) * {"m": 1, "g": 1024}[limit[-1]] for limit in limits) / 1024
+
+    said = re.search(r"and (\d+) GiB \(its limits add up to ([\d.]+) GiB\)", (FOLDER / "README.md").read_text("utf-8"))
+    assert said is not None
+    assert float(said[2]) == pytest.approx(total, abs=0.05)
+    assert float(said[1]) > total
 
 
 def test_who_ships_logs_reads_the_files_that_every_process_writes_and_sends_on_what_the_index_takes():
