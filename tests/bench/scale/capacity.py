@@ -19,6 +19,7 @@ PAGE = report.ROOT / "docs/capacity.md"
 TEMPLATE = Path(__file__).with_name("capacity.md")
 _ROW_BYTES = 105  # of a tick in the memory of MariaDB, not compressed (docs/adr/0010)
 _TOLD_FROM = 10_000_000  # bytes: smaller tables are mostly the room that each file begins with
+_LEAST_CORES = 2  # a database and programs of ours side by side
 _SPARE = 2.0  # nothing is planned to be more than half busy
 
 
@@ -55,7 +56,7 @@ class Model:
     us_a_frame: float
     kib_a_socket: float
     bytes_a_message: float
-    us_a_symbol_s: float  # of CPU each second for a symbol that trades
+    us_a_symbol_s: float  # of CPU each second for a symbol that trades; 0 where it is less than can be told
     redis_bytes_a_tick: float
     redis_bytes_a_symbol: float
     disk_bytes: dict[str, float]  # of a row, by table
@@ -90,7 +91,7 @@ def model(found: Scale) -> Model:
         us_a_frame=middle.web_us_a_message * middle.messages_a_frame,
         kib_a_socket=(thousand.web_mib - alone.web_mib) * 1024 / thousand.sockets,
         bytes_a_message=thousand.bytes_a_message,
-        us_a_symbol_s=(cost(most.small_cpu_us) - cost(least.small_cpu_us)) * latency.RATE / more,
+        us_a_symbol_s=max(0.0, cost(most.small_cpu_us) - cost(least.small_cpu_us)) * latency.RATE / more,
         redis_bytes_a_tick=most.feed_bytes_a_tick,
         redis_bytes_a_symbol=(beside_feed(most) - beside_feed(least)) / more,
         disk_bytes={table: point.bytes[table] / count for table, count in point.rows_of.items() if count},
@@ -196,7 +197,8 @@ def text(found: Scale, longest: History | None, day: Day | None = None) -> str:
         ),
         a_day=a_day / 1e9, a_year=a_day * day.trading_days / 1e12, feed=feed / 1e6, redis=redis / 1e6,
         pool=pool / 2**30,
-        subscribed=subscribed, cores=math.ceil(cores), memory=math.ceil(memory * 1.5 / 8) * 8,
+        subscribed=subscribed, cores=max(_LEAST_CORES, math.ceil(cores)),
+        symbols_us=cost(found.symbols[0].small_cpu_us), memory=math.ceil(memory * 1.5 / 8) * 8,
         memory_counted=memory, wire_in=per_tick * minute_rate / 125_000, per_tick=per_tick,
         wire_out=told * made.bytes_a_message / 125_000, spare=_SPARE, row_bytes=_ROW_BYTES,
         disk_tb=math.ceil(a_day * day.trading_days / 1e12 * 2 * 2) / 2,

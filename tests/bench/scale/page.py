@@ -94,8 +94,10 @@ def _history(found: History | None) -> str:
     for name, cells in ((history.WRITE_FAST, " | ".join(fast)), (history.WRITE_SMALL, " | ".join(small))):
         lines.append(f"| {name}, us a tick | {cells} | {slower[name]:.2f} |")
     lines.append(f"| p99 of those, ms | {' | '.join(f'{point.p99:.1f}' for point in found.points)} | |")
+    missed = [name for name, ratio in slower.items() if ratio > history.TOLERATED]
     return (
         "\n".join(lines)
+        + (f"\n\nMore than {history.TOLERATED:.0%}: {'; '.join(missed)}." if missed else "")
         + f"\n\n{report.NAMES[found.database]}; filled at {found.rows_per_s:,.0f} rows a second by two processes,"
         " with everything that belongs to them.\n"
     )

@@ -103,6 +103,24 @@ def test_a_batch_and_a_tick_cost_what_two_sizes_of_batches_told(whole):
     assert made.disk_bytes["market_data_tick"] == pytest.approx(44.0)
 
 
+def test_a_symbol_that_costs_less_than_can_be_told_makes_nothing_cheaper(whole):
+    least = whole.symbols[0]
+    noise = dataclasses.replace(least, small_cpu_us=cpu(roads.cost(least.small_cpu_us) + 90.0))
+    whole = dataclasses.replace(whole, symbols=[noise, *whole.symbols[1:]])
+
+    assert capacity.model(whole).us_a_symbol_s == 0.0
+    assert "-0" not in capacity.text(whole, None)
+
+
+def test_what_is_slower_than_it_may_be_is_named_below_the_table(whole):
+    assert "More than 110%" not in page.text(whole, None, None)
+    slow = dataclasses.replace(whole, history=History(
+        "mariadb", 1024, 250_000.0, [point(1_000_000, 1.0), point(10_000_000, 1.2), point(1_000_000, 1.0)]
+    ))  # fmt: skip
+
+    assert "More than 110%: the newest trades" in page.text(slow, None, None)
+
+
 def test_points_that_the_model_was_not_made_of_are_counted_from_it(whole):
     found = {what: (counted, measured) for what, counted, measured in capacity.checks(whole, None)}
 
