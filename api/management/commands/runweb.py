@@ -11,7 +11,6 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from api.web import allocator
 from marketdata.limits import open_files
 from marketdata.monitoring import listener
 from terminals import wire
@@ -39,7 +38,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         from daphne.access import AccessLogGenerator
 
-        allocator.settle()
         from api.asgi import application, proxies
         from api.web.webserver import Limits, Server, endpoints
 
