@@ -35,7 +35,7 @@ from analytics.delivery import addresses, chat, webhooks
 from analytics.delivery.webhooks import DELIVERY
 from marketdata import alarms, metrics
 from marketdata.models import Alarm, Alert, AlertDelivery, AlertRule, AlertTarget
-from marketdata.models.texts import Text
+from marketdata.models.texts import ENGLISH, Text
 from marketdata.reference import readers
 from marketdata.types.units import SEOUL
 
@@ -227,7 +227,8 @@ def _forbidden(row: AlertDelivery) -> Text:
 
 def _failure(error: Text) -> dict[str, Any]:
     """What failed, as rows keep it."""
-    return {"error": alarms.english(error)[:200], "texts": alarms.translations(error)}
+    told = alarms.english(error)[:200]
+    return {"error": told, "texts": {ENGLISH: told, **alarms.translations(error)}}
 
 
 def _quiet_s(rule: AlertRule | None, now: datetime.datetime) -> float:

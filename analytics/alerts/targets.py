@@ -20,6 +20,7 @@ from analytics.alerts import rules
 from analytics.alerts.rules import RefusedError
 from analytics.delivery import addresses, chat, webhooks
 from marketdata.models import AlertTarget
+from marketdata.models.texts import others
 from marketdata.reference import second_factors
 
 Kind = AlertTarget.Kind
@@ -109,7 +110,7 @@ def shown(target: AlertTarget) -> dict[str, Any]:
     return {
         "id": target.pk, "name": target.name, "kind": target.kind, "shown": target.shown, "enabled": target.enabled,
         "owner": target.owner.get_username(), "created_at": target.created_at, "delivered_at": target.delivered_at,
-        "failed_at": target.failed_at, "error": target.error, "texts": target.texts or {},
+        "failed_at": target.failed_at, "error": target.error, "texts": others(target.error, target.texts),
     }  # fmt: skip
 
 

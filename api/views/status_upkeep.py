@@ -24,6 +24,7 @@ from marketdata.backups import copies
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import retention, rollover
 from marketdata.models import BackupRun, DeadLetter, Gap, IngestReject, RolloverRun
+from marketdata.models.texts import others
 from marketdata.realtime import live_state, pipeline_history
 from marketdata.realtime.pipeline_history import COARSE
 from marketdata.reference import roles
@@ -69,7 +70,7 @@ def read(now: datetime.datetime) -> dict[str, Any]:
 def rollover_shown(run: RolloverRun) -> dict[str, Any]:
     return {
         "date": run.trade_date.isoformat(), "state": run.state, "ticks": run.rows, "late": run.late_rows,
-        "daily": run.daily, "tries": run.tries, "error": run.error, "texts": run.texts or {},
+        "daily": run.daily, "tries": run.tries, "error": run.error, "texts": others(run.error, run.texts),
         "retry_at": _moment(run.retry_at),
         "steps": [{"step": step, "at": _moment(getattr(run, f"{step}_at"))} for step in _STEPS],
     }  # fmt: skip
@@ -82,8 +83,8 @@ def backup_shown(run: BackupRun | None) -> dict[str, Any] | None:
     return {
         "id": run.pk, "name": run.name, "kind": run.kind, "state": run.state, "started_at": _moment(run.started_at),
         "ended_at": _moment(run.ended_at), "verified_at": _moment(run.verified_at), "bytes": run.bytes,
-        "error": run.error, "texts": run.texts or {}, "tables": len(tables), "copied_at": _moment(run.copied_at),
-        "copy_proven_at": _moment(run.copy_proven_at),
+        "error": run.error, "texts": others(run.error, run.texts), "tables": len(tables),
+        "copied_at": _moment(run.copied_at), "copy_proven_at": _moment(run.copy_proven_at),
         "rows": sum(verdict[0] for dates in tables.values() for verdict in dates.values()),
     }  # fmt: skip
 

@@ -36,7 +36,7 @@ class AlertTarget(models.Model):
     delivered_at = models.DateTimeField(_("last delivered at"), null=True, editable=False)
     failed_at = models.DateTimeField(_("last failed at"), null=True, editable=False)
     error = models.CharField(_("last error"), max_length=200, blank=True, default="", db_default="", editable=False)
-    texts = models.JSONField(null=True, editable=False)  # the error by language, without English
+    texts = models.JSONField(null=True, editable=False)  # the error by language, and the English that it is of
 
     class Meta:
         db_table = "alert_target"
@@ -173,7 +173,7 @@ class AlertDelivery(models.Model):
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     next_at = models.DateTimeField(_("next attempt"))
     error = models.CharField(_("error"), max_length=200, blank=True)
-    texts = models.JSONField(null=True, editable=False)  # the error by language, without English
+    texts = models.JSONField(null=True, editable=False)  # the error by language, and the English that it is of
     delivered_at = models.DateTimeField(_("delivered at"), null=True)
 
     class Meta:

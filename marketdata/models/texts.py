@@ -13,9 +13,20 @@ Text = str | Promise
 """One of the catalogues, which is put into words by who reads it, or one that is in a single language anyway."""
 
 
+ENGLISH = "en"
+"""Under which `texts` may have the message that they are of: then one that somebody writes who knows of no texts (a
+worker of the version before, while an upgrade goes on) is told as it is."""
+
+
 def in_language(message: str, texts: Mapping[str, str] | None) -> str:
     """The message in the reader's language, if `texts` has it in that one."""
-    return (texts or {}).get(get_language() or "", message)
+    return others(message, texts).get(get_language() or "", message)
+
+
+def others(message: str, texts: Mapping[str, str] | None) -> dict[str, str]:
+    """The message by language without English; none where `texts` are of another one, and of no message."""
+    found = dict(texts or {})
+    return found if found.pop(ENGLISH, message) == message and message else {}
 
 
 def kept(message: str, texts: Mapping[str, str] | None) -> Promise:

@@ -63,7 +63,7 @@ def test_what_a_service_answers_is_told_without_its_address_and_a_redirect_is_fo
     assert deliveries.deliver(NOW) == 0
     errors = dict(AlertDelivery.objects.values_list("target__name", "error"))
     assert errors == {"/broken": "answered 500", "/elsewhere": "answered 302"}
-    assert AlertDelivery.objects.get(target__name="/broken").texts == {"ko": "응답 500"}
+    assert AlertDelivery.objects.get(target__name="/broken").texts == {"en": "answered 500", "ko": "응답 500"}
     assert not [path for path, *_ in receiver.heard if path == "/inside"]
     assert TOKEN not in caplog.text
     assert AlertDelivery.objects.get(target__name="/broken").next_at > NOW + datetime.timedelta(seconds=7)

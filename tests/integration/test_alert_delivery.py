@@ -253,9 +253,10 @@ def test_who_may_not_read_the_feed_any_more_or_is_not_active_is_told_nothing(own
     assert deliveries.deliver(NOW) == 0
     assert states() == {"/hook": ("failed", 0)}
     refused = AlertDelivery.objects.get()
-    assert (refused.error, refused.texts) == (
-        "its owner may not read krx", {"ko": "소유자에게 피드 krx 조회 권한이 없습니다"},
-    )  # fmt: skip
+    with translation.override("ko"):
+        assert (refused.error, refused.failure) == (
+            "its owner may not read krx", "소유자에게 피드 krx 조회 권한이 없습니다",
+        )  # fmt: skip
     right.delete()
     alert(owner, symbol="000660")
     get_user_model().objects.filter(pk=owner.pk).update(is_active=False)
@@ -411,6 +412,22 @@ def test_names_are_one_line(owner, receiver, name):
     with pytest.raises(RefusedError) as caught:
         rules.save(made)
     assert set(caught.value.fields) == {"name"}
+
+
+def test_what_the_version_before_notes_beside_older_texts_is_told_as_it_is(owner, receiver):
+    target, _ = webhook(owner, receiver, "/broken")
+    alert(owner, target)
+    deliveries.deliver(NOW)
+    browser = Browser()
+    browser.force_login(owner)
+
+    for error, korean in (("answered 500", "응답 500"), ("TimeoutError", "TimeoutError"), ("", "")):
+        AlertTarget.objects.update(error=error)
+        AlertDelivery.objects.update(error=error)
+        with translation.override("ko"):
+            assert [one.failure for one in (AlertTarget.objects.get(), AlertDelivery.objects.get())] == [korean] * 2
+        (told,) = browser.get("/v2/alerts/targets").json()["targets"]
+        assert (told["error"], told["texts"]) == (error, {"ko": korean} if korean != error else {})
 
 
 def alarmed() -> list[tuple[str, str]]:
