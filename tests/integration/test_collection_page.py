@@ -167,6 +167,7 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(publishing_w
     alarms.raise_alarm("partitions_short", "room ends", subject="market_data_tick")
     alarms.raise_alarm("storage_failing", "no room on the disk")
     get_user_model().objects.create_superuser("desk", password="a sound password")
+    today = rollover.current_date(rollover.utc_now())  # here, for it may ask the database
     origin = f"http://{web}"
     complained: list[str] = []
     with (
@@ -209,7 +210,6 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(publishing_w
         )
         expect(page.locator("#gaps td").nth(2)).to_have_text("1")
         lost = page.locator("#gaps td a").evaluate_all("links => [...new Set(links.map((one) => one.search))]")
-        today = rollover.current_date(rollover.utc_now())
         assert lost == [f"?trade_date={today}&feed=krx&reason=book%3Anot_running"]
         expect(page.locator("#gaps td a")).to_have_count(2)
         bare = page.locator("#disks td:nth-child(n + 2):not(:has(a)), #backup dd:not(:has(a))")
