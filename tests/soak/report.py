@@ -71,14 +71,18 @@ class Soak:
     mib_by_minute: dict[str, list[float]]
     faults: list[str] = field(default_factory=list)
 
+    @property
+    def tells_allocated(self) -> bool:
+        """Whether the database told what it has allocated: then its resident memory has a limit of its own."""
+        return any(number.name == ALLOCATED for number in self.numbers)
+
     def grows(self) -> list[str]:
         """Each thing that grows faster than it may, in words."""
-        tells = any(number.name == ALLOCATED for number in self.numbers)
         found = [
             f"{one.program}: {max(one.mib_per_h, one.all_mib_per_h):.2f} MiB/h"
             for one in self.programs
             if max(one.mib_per_h, one.all_mib_per_h)
-            >= (LIMIT_OF_DATABASE if tells and one.program == self.database else LIMIT_MIB_PER_H)
+            >= (LIMIT_OF_DATABASE if self.tells_allocated and one.program == self.database else LIMIT_MIB_PER_H)
         ]
         for one in self.programs:
             for what, (first, last) in (("file descriptors", one.fds), ("threads", one.threads)):

@@ -10,7 +10,7 @@ from tests.bench.scale import capacity, figures, history
 from tests.bench.scale.figures import Scale
 from tests.bench.scale.history import History, Point
 from tests.bench.scale.roads import cost
-from tests.soak.report import LIMIT_MIB_PER_H, Soak
+from tests.soak.report import ALLOCATED, LIMIT_MIB_PER_H, LIMIT_OF_DATABASE, Soak
 
 PAGE = report.ROOT / "docs/benchmarks-scale.md"
 PICTURE = report.ROOT / "docs/images/benchmarks-scale.svg"
@@ -120,6 +120,12 @@ def _soak(found: Soak | None) -> str:
             soak=found,
             database=report.NAMES[found.database],
             limit=LIMIT_MIB_PER_H,
+            own_limit=(
+                f", that of {report.NAMES[found.database]} below {LIMIT_OF_DATABASE:g}: its resident memory grows for"
+                f" hours while what it has allocated (`{ALLOCATED}`, which must be below {LIMIT_MIB_PER_H:g}) does not"
+                if found.tells_allocated
+                else ""
+            ),
             faults=len(found.faults),
             programs="\n".join(
                 f"| {one.program} | {one.first_mib:.1f} | {one.last_mib:.1f} "
