@@ -22,6 +22,8 @@ __all__ = ["serving", "web"]
 pytestmark = [pytest.mark.page, pytest.mark.once]
 OTHERS = 100
 UNTIL = "end=2026-03-16"
+FIGURES = """list => Object.fromEntries(
+  [...list.querySelectorAll("dt")].map((one) => [one.textContent, one.nextElementSibling.textContent]))"""
 
 
 def graded(serving):
@@ -33,7 +35,7 @@ def graded(serving):
     serving.commit(minutes([5, 300], symbol="000660"))
     Gap.objects.create(
         batch=9, feed="krx", symbol="005930", from_us=NINE_US + 100 * MINUTE_US, to_us=NINE_US + 110 * MINUTE_US,
-        rows=7, reason="spool_damaged: batches 10 to 14", trade_date=DAY,
+        rows=7, missing=12_500_000, reason="spool_damaged: batches 10 to 14", trade_date=DAY,
     )  # fmt: skip
     rolled_over()
     due.finish(datetime.datetime.now(datetime.UTC))
@@ -89,8 +91,15 @@ def test_the_map_shows_the_worst_first_and_a_cell_its_minutes(web, serving, road
             "all => all.map(one => one.width.baseVal.value)"
         )
         assert sum(widths) == told["present"] == 350
-        expect(page.locator("#gaps td").nth(0)).to_have_text("the terminal's spool was damaged: batches 10 to 14")
+        expect(page.locator("#gaps td").nth(0)).to_have_text(
+            "the terminal's spool was damaged: batches 10 to 14 volume 12.5"
+        )
         expect(page.locator("#gaps td").nth(3)).to_have_text("7")
+        figures = page.locator("#figures").evaluate(FIGURES)
+        assert told["received"] == told["stored"] == 350
+        assert {name: figures[name] for name in ("Received", "Stored", "Time in gaps", "Missing volume")} == {
+            "Received": "350", "Stored": "350", "Time in gaps": "600 s", "Missing volume": "12.5",
+        }  # fmt: skip
 
         links = page.locator("#links a").evaluate_all("all => all.map(one => one.href)")
         assert f"{origin}/?feed=krx&symbol=005930&timeframe=1Min" in links
@@ -139,7 +148,9 @@ def test_a_visitor_reads_it_in_korean_and_an_address_of_nothing_says_so(web, ser
         page.locator('#grid td[data-grade="C"]').click()
         expect(page.locator("#because li").first).to_contain_text("공백")
         expect(page.locator("#states")).to_contain_text("누락: 확인된 공백")
-        expect(page.locator("#gaps td").nth(0)).to_have_text("단말 스풀 손상: 배치 10~14")
+        expect(page.locator("#gaps td").nth(0)).to_have_text("단말 스풀 손상: 배치 10~14 수량 12.5")
+        figures = page.locator("#figures").evaluate(FIGURES)
+        assert [figures[name] for name in ("수신", "공백 시간", "누락 수량")] == ["350", "600초", "12.5"]
         assert page.locator('main a[href*="/admin/"]').count() == 0
     assert complained == []
 

@@ -71,6 +71,9 @@ function figures(one) {
     [gettext("Coverage"), whole],
     [gettext("Minutes with a tick"), one.expected === null ? number(one.present) : interpolate(gettext("%s, usually %s"), [number(one.present), number(one.expected)])],
     [gettext("Minutes lost"), { text: number(one.lost), level: one.lost ? "warn" : "" }],
+    [gettext("Time in gaps"), { text: interpolate(gettext("%s s"), [size(one.gap_s)]), level: one.gap_s ? "warn" : "" }],
+    [gettext("Missing volume"), one.missing_volume ? { text: size(one.missing_volume), level: "warn" } : one.gaps ? "–" : "0"], // not every gap tells it
+    [gettext("Received"), number(one.received)],
     [gettext("Stored"), number(one.stored)],
     [gettext("Refused"), one.rejected ? { text: number(one.rejected), level: "warn", href: refused(one) } : "0"],
     ...Object.entries(one.reasons).map(([reason, rows]) => [interpolate(gettext("of them: %s"), [inWords(reason)]), { text: number(rows), href: refused(one, reason) }]),
