@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from api.admin import stored
-from marketdata.models import AdjustmentFactor, AlertRule, AlertTarget, Symbol
+from marketdata.models import AdjustmentFactor, AlertRule, AlertTarget, Gap, Symbol, VoidedTick, VoidOrder
 from tests.integration.serving import serving
 
 __all__ = ["serving"]
@@ -143,6 +143,20 @@ def test_a_list_is_asked_for_what_it_shows_and_for_nothing_behind_it(browser):
 
     assert (by_shown.status_code, by_hidden.status_code, by_part.status_code) == (200, 400, 400)
     assert by_shown.context_data["cl"].result_count == 1
+
+
+@pytest.mark.once
+def test_gaps_and_voided_ticks_are_listed_of_one_series_of_a_day(browser):
+    order = VoidOrder.objects.create(selection="{}", reason="wrong", ordered_by="boss")
+    for number, symbol in enumerate(("005930", "000660", "")):
+        given = {"symbol": symbol, "feed": "krx", "trade_date": "2026-03-16"}
+        Gap.objects.create(batch=number, from_us=1, to_us=2, rows=1, reason="spool_damaged", **given)
+        VoidedTick.objects.create(tick_id=number, order=order, source_id=1, time_us=1, record="{}", **given)
+
+    asked = {"trade_date": "2026-03-16", "feed": "krx", "symbol": "005930"}
+    shown = [browser.get(f"/admin/marketdata/{name}/", asked).context_data["cl"] for name in ("gap", "voidedtick")]
+
+    assert [[row.symbol for row in one.result_list] for one in shown] == [["005930"], ["005930"]]
 
 
 @pytest.mark.once

@@ -70,6 +70,11 @@ def wrong():
     Gap.objects.create(batch=3, feed="krx", from_us=1, to_us=2, rows=9, reason="book:not_running", trade_date=today)
 
 
+# Where the page of quality leads whoever operates.
+OF_A_SYMBOL = """() => import("/static/api/collection/links.js").then((links) => [
+  links.gaps("2026-03-16", "krx", undefined, "005930"), links.voided("2026-03-16", "krx", "005930")])"""
+
+
 def behind(page, numbers):
     """The rows of the lists to which numbers lead, which are the numbers themselves."""
     found = page.locator(numbers).evaluate_all("links => links.map((one) => [one.textContent, one.href])")
@@ -255,8 +260,11 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(publishing_w
         page.set_viewport_size({"width": 1280, "height": 800})
         page.click("#terminal h2 a")
         expect(page.locator("#terminal")).to_be_hidden()
+        kept = page.locator("#retention a").evaluate_all("links => links.map((one) => one.search)")
+        assert kept == ["?kind__exact=minutes", "?kind__exact=ticks"]  # of other tables no days are noted
         addresses = page.locator("main a").evaluate_all("links => [...new Set(links.map(one => one.href))]")
         assert len(addresses) > 12
+        addresses += [f"{origin}{path}" for path in page.evaluate(OF_A_SYMBOL)]
         answers = [(address, page.request.get(address).status) for address in addresses if "#" not in address]
         assert [one for one in answers if one[1] != 200] == []
         assert [text for text in complained if "503" not in text] == []  # Chromium tells of who did not answer

@@ -103,6 +103,7 @@ def test_the_map_shows_the_worst_first_and_a_cell_its_minutes(web, serving, road
 
         links = page.locator("#links a").evaluate_all("all => all.map(one => one.href)")
         assert f"{origin}/?feed=krx&symbol=005930&timeframe=1Min" in links
+        assert f"{origin}/v2/gaps?feed=krx&symbols=005930" in links
         assert [page.request.get(address).status for address in links] == [200] * len(links)
         assert shut_out(page) == []
         page.set_viewport_size({"width": 390, "height": 844})

@@ -14,11 +14,12 @@ export const letter = (id) => row("deadletter", id);
 export const alarm = (id) => row("alarm", id);
 export const asked = (id) => row("auditentry", id);
 export const turn = (name) => (operates ? `/admin/django_celery_beat/periodictask/?${query({ q: name })}` : "");
-export const gaps = (date, feed, reason) => admin("gap", { trade_date: date, feed, reason }, `/v2/gaps?${query({ feed })}`);
+export const gaps = (date, feed, reason, symbol) => admin("gap", { trade_date: date, feed, reason, symbol }, `/v2/gaps?${query({ feed, symbols: symbol })}`);
+export const voided = (date, feed, symbol) => admin("voidedtick", { trade_date: date, feed, symbol });
 export const rollover = (date) => row("rolloverrun", date, "/v2/status/upkeep");
 export const backup = (id) => row("backuprun", id, "/v2/status/upkeep");
 export const topics = () => admin("fanoutposition", {}, "/v2/status");
 const DROPPED = { market_data_tick: "ticks", market_data_minute: "minutes" };
-export const dropped = (table) => admin("droppedday", { kind__exact: DROPPED[table] });
+export const dropped = (table) => (DROPPED[table] ? admin("droppedday", { kind__exact: DROPPED[table] }) : ""); // of others nothing is noted
 export const status = () => "/v2/status";
 export const prices = () => "/";

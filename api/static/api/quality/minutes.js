@@ -78,7 +78,7 @@ function figures(one) {
     [gettext("Refused"), one.rejected ? { text: number(one.rejected), level: "warn", href: refused(one) } : "0"],
     ...Object.entries(one.reasons).map(([reason, rows]) => [interpolate(gettext("of them: %s"), [inWords(reason)]), { text: number(rows), href: refused(one, reason) }]),
     [gettext("Late"), number(one.late)],
-    [gettext("Taken back"), number(one.voided)],
+    [gettext("Taken back"), one.voided ? { text: number(one.voided), href: links.voided(one.date, one.feed, one.symbol) } : "0"],
     ...(one.compared_with ? [[interpolate(gettext("Differing from %s"), [one.compared_with]), interpolate(gettext("%s of %s minutes"), [number(one.differing), number(one.compared)])]] : []),
     ...(one.clock_offset_ms === null ? [] : [[gettext("Clock offset"), `${number(one.clock_offset_ms, 1)} ms`]]),
     [gettext("Computed"), one.final ? gettext("for good") : gettext("while the day goes on")],
@@ -87,8 +87,9 @@ function figures(one) {
 
 function leads({ date, symbol, feed }, one) {
   const own = `/v2/quality/${date}/${encodeURIComponent(symbol)}?lang=${document.documentElement.lang}`;
+  const ofFeed = one?.gap_list.some(({ S }) => !S); // a list of the symbol alone would leave these out
   const offered = [
-    [gettext("Chart"), addressOf(feed, symbol)], [gettext("Gaps"), links.gaps(date, feed)],
+    [gettext("Chart"), addressOf(feed, symbol)], [gettext("Gaps"), links.gaps(date, feed, undefined, ofFeed ? undefined : symbol)],
     ...(one?.rejected ? [[gettext("Refused rows"), refused(one)]] : []), ["JSON", own],
   ];
   show("links").replaceChildren(...offered.map(([textContent, href]) => Object.assign(document.createElement("a"), { textContent, href })));
