@@ -40,7 +40,8 @@ def connection() -> redis.Redis:
 
 
 def queue_depths(queues: Sequence[str]) -> dict[str, int] | None:
-    """How many messages wait in each queue; None where a broker that is no Redis does not tell."""
+    """How many messages wait in each queue; None where RabbitMQ does not answer. redis.RedisError
+    where Redis does not."""
     if not redis_urls.is_redis(settings.BROKER_URL):
         return rabbitmq.queue_depths(queues)
     pipeline = connection().pipeline(transaction=False)

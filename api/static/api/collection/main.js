@@ -98,7 +98,7 @@ function statusTold() {
   show("noterminals").hidden = clients.length > 0;
   const sources = new Map(status.sources.map((one) => [one.client, one]));
   fill(show("terminals"), clients.map((one) => ({ key: one.client, cells: terminal(one, now, sources.get(one.client)) })));
-  show("queues-note").textContent = queues ? "" : redis ? gettext("the broker is no Redis: see its own console") : gettext("Redis is away");
+  show("queues-note").textContent = queues ? "" : redis ? gettext("the broker does not answer") : gettext("Redis is away");
   topics(status.fanout, now);
   fill(show("queues"), depths.map(([name, depth]) => ({
     key: name, cells: [{ text: queueTitle(name), small: name }, { text: number(depth), href: "#chart-queues", level: depth > DEEP ? "warn" : "" }],
