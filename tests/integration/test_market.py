@@ -248,6 +248,10 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
             ["4", 0, 20, 300], ["2", 300, 20, 100], ["1", 300, 230, 100],
         ]  # fmt: skip
 
+        page.set_viewport_size({"width": 390, "height": 844})
+        expect(page.locator("#all tr")).to_have_count(3)
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        page.set_viewport_size({"width": 1280, "height": 800})
         expect(page.locator("#count")).to_have_text("3 (2 shares)")
         expect(page.locator("#gainers tr")).to_have_count(1)
         expect(page.locator("#gainers")).to_contain_text("가람전자")

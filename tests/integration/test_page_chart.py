@@ -26,7 +26,8 @@ DRAWN = """([pane, nth]) => {
   const found = drawn.panes()[pane].getSeries()[nth].data().filter((one) => one.value !== undefined);
   return Object.fromEntries(found.map((one) => [one.time, one.value]));
 }"""
-PERCENT = 2  # PriceScaleMode.Percentage
+LINEAR, LOGARITHMIC, PERCENT = 0, 1, 2  # PriceScaleMode
+SCALE = "drawn.priceScale('right').options().mode"
 COUNTS = """([pane, nth, count]) =>
   drawn.panes()[pane]?.getSeries()[nth]?.data().filter((one) => one.value !== undefined).length === count"""
 
@@ -148,7 +149,11 @@ def drawn_by_values(page, expect, found):
 
 
 def set_beside(page, expect, first, commit):
-    """Another symbol beside the candles by keys: a line at their times in percent, that moves and goes away again."""
+    """Another symbol beside the candles by keys: a line at their times in percent, that moves and goes away again. The
+    scale is logarithmic by a key, but in percent while there is another symbol."""
+    page.keyboard.press("l")
+    assert page.evaluate(SCALE) == LOGARITHMIC
+    expect(page.locator("#log")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("c")
     page.keyboard.type("000660")
     page.wait_for_selector('#comparison .offered button[data-code="000660"]')
@@ -159,7 +164,7 @@ def set_beside(page, expect, first, commit):
     candles = page.evaluate("drawn.panes()[0].getSeries()[0].data().map((one) => String(one.time))")
     page.wait_for_function(COUNTS, arg=[0, 2, len(candles)])
     assert page.evaluate(DRAWN, [0, 2]) == dict.fromkeys(candles, 4800.25)
-    assert page.evaluate("drawn.priceScale('right').options().mode") == PERCENT
+    assert page.evaluate(SCALE) == PERCENT
 
     commit([minute(MINUTES, symbol="000660", price="4900.5")])
     expect(page.locator('#compared [data-code="000660"] span')).to_have_text("+2.09%")
@@ -169,10 +174,15 @@ def set_beside(page, expect, first, commit):
     expect(page.locator('#compared [data-code="NOSUCH"]')).to_contain_text("not registered")
     page.locator('#compared [data-code="NOSUCH"] button').click()
     expect(page.locator('#compared [data-code="000660"] span')).to_have_text("+2.09%")
+    page.keyboard.press("l")
+    expect(page.locator("#log")).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate(SCALE) == PERCENT
     page.locator('#compared [data-code="000660"] button').click()
     expect(page).to_have_url(first)
     page.wait_for_function("() => drawn.panes()[0].getSeries().length === 2")
-    assert page.evaluate("drawn.priceScale('right').options().mode") == 0
+    assert page.evaluate(SCALE) == LOGARITHMIC
+    page.keyboard.press("l")
+    assert page.evaluate(SCALE) == LINEAR
     page.wait_for_selector('#link[data-state="live"]')
 
 
