@@ -306,7 +306,7 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         page.keyboard.press("Enter")
         expect(page).to_have_url(re.compile(r"/\?feed=krx&symbol=\d{6}"))
         expect(page.locator("#name")).to_have_text(chosen)
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         page.go_back()
         expect(page.locator("#all tr")).to_have_count(3)
 
@@ -315,7 +315,7 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         expect(row.locator("td").nth(1)).to_have_text("72,200")  # without a reload
         page.click("#byvalue a >> nth=0")
         expect(page).to_have_url(re.compile(r"/\?feed=krx&symbol=\d{6}"))
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
 
         # From the open: 1 % up, 1 % down, and a fund down; none has a day before.
         first_day = [(70_000, 70_700), (50_000, 49_500), (60_000, 59_400)]

@@ -3,6 +3,7 @@ server that is away, and who reads by ear or sees less."""
 
 import datetime
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
@@ -12,9 +13,9 @@ from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
-from marketdata.models import Gap, ReadRule, Symbol, Watchlist
+from marketdata.models import Gap, Market, ReadRule, Symbol, Watchlist
 from tests.integration.processing import process
-from tests.integration.serving import and_leave, minute, serving
+from tests.integration.serving import KIS, and_leave, minute, serving
 from tests.integration.test_stream_served import start_web, web
 from tests.integration.test_worker_records import book, books, event, events
 from tests.market import MINUTE_US, NINE_US, price, size
@@ -57,7 +58,6 @@ KEPT = """Object.defineProperty(window, "LightweightCharts", {
 # Start (s, on Korea's clock), open, high, low and close of the candles that are drawn.
 CANDLES = """() =>
   drawn.panes()[0].getSeries()[0].data().map((one) => [one.time, one.open, one.high, one.low, one.close])"""
-
 
 @contextmanager
 def looked_at(chromium, address, wrong, language="en"):
@@ -150,7 +150,7 @@ def test_what_is_looked_at_stands_in_the_address_and_old_candles_come_as_the_cha
         expect(page.locator("#last")).to_have_text("4,800.25")
         expect(page.locator("#tape tr").first.locator("td").nth(1)).to_have_text("4,800.25")
         expect(page).to_have_url(re.compile("feed=krx&symbol=000660&timeframe=30Min$"))
-        page.wait_for_selector('#link[data-state="live"]')  # browsers complain of a socket that was not there yet
+        page.wait_for_selector('body[data-stream="live"]')  # browsers complain of a socket that was not there yet
         page.reload()
         expect(page.locator("#name")).to_have_text("나래전자")
         expect(page.locator('button[data-frame="30Min"]')).to_have_attribute("aria-pressed", "true")
@@ -159,7 +159,7 @@ def test_what_is_looked_at_stands_in_the_address_and_old_candles_come_as_the_cha
         page.go_back()
         expect(page.locator('button[data-frame="1Min"]')).to_have_attribute("aria-pressed", "true")
         expect(page).to_have_url(first)
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
 
     assert wrong == []
 
@@ -192,7 +192,7 @@ def test_the_ladder_the_tape_the_search_and_the_keys_shut_nobody_out(web, servin
         expect(sizes.first).to_have_text("9")
         assert set(sizes.all_inner_texts()) == {"9"}
         page.fill("#least", "")
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         moved = book(time_us=NINE_US + (MINUTES + 1) * MINUTE_US, bids=((price("72300"), size("4")),))
         aside.submit(and_leave, lambda: process(books(moved, seq=9_003))).result()
         expect(page.locator("#ladder tr").nth(10).locator("td").nth(1)).to_have_text("72,300")
@@ -229,7 +229,7 @@ def test_the_ladder_the_tape_the_search_and_the_keys_shut_nobody_out(web, servin
         assert grounds[0] != grounds[1]
 
         lists_are_kept(page, expect, "a visitor's")
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         origin = f"http://{web}"
         page.goto(f"{origin}/login/?next=/account")
         assert shut_out(page) == []
@@ -258,7 +258,7 @@ def test_the_ladder_the_tape_the_search_and_the_keys_shut_nobody_out(web, servin
         expect(page.locator("#listtold")).to_have_text("This list was deleted elsewhere.")
         expect(page.locator("#lists")).to_have_value("")
         expect(page.locator("#lists option")).to_have_text(["All symbols", "New list…"])
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         page.goto(f"{origin}/admin/")
         assert shut_out(page) == []
 
@@ -372,13 +372,23 @@ def shut_out(page):
 
 
 def test_a_page_without_its_server_says_so_and_is_whole_again_without_a_reload(web, serving, road, chromium):
+    # Trades all day and every day, whenever this runs.
+    Symbol.objects.create(
+        code="FARONE", market=Market.objects.create(code="FAR", open_on_weekends=True), primary_feed="far"
+    )
     serving.commit([minute(number) for number in range(5)])
     wrong: list[str] = []
+
+    def traded_before(seconds):
+        row = {"symbol": "FARONE", "time": time.time_ns() // 1000 - seconds * 1_000_000}
+        aside.submit(and_leave, lambda: serving.commit([row], name="far", source=KIS)).result()
+        return datetime.datetime.fromtimestamp(row["time"] // 1_000_000 + KST_S, datetime.UTC).strftime("%M:%S")
+
     with (
         ThreadPoolExecutor(1) as aside,
         looked_at(chromium, f"http://{web}/?feed=krx&symbol=005930&timeframe=1Min", wrong, "ko") as (page, expect),
     ):
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         expect(page.locator("#last")).to_have_text("70,004")
         page.evaluate("window.untouched = true")
 
@@ -388,7 +398,7 @@ def test_a_page_without_its_server_says_so_and_is_whole_again_without_a_reload(w
         missed = [minute(4, price="70900"), *(minute(number) for number in range(5, 9))]
         aside.submit(and_leave, lambda: serving.commit(missed)).result()
         start_web(road, int(web.rpartition(":")[2]))
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         expect(page.locator("#away")).to_be_hidden()
         expect(page.locator("#last")).to_have_text("70,008")
         page.wait_for_function(f"({CANDLES})().length === 9")
@@ -399,6 +409,18 @@ def test_a_page_without_its_server_says_so_and_is_whole_again_without_a_reload(w
         ).result()
 
         assert page.evaluate("window.untouched")
+
+        # The stream is well, but what the workers store is old.
+        stamp = traded_before(300)
+        page.goto(f"http://{web}/?feed=far&symbol=FARONE")
+        page.wait_for_selector('body[data-stream="live"]')
+        expect(page.locator("#link")).to_have_text("지연")
+        expect(page.locator("#away")).to_contain_text("지연: ")
+        expect(page.locator("#away")).to_contain_text(stamp)
+        assert page.locator("body").get_attribute("data-stream") == "live"
+        traded_before(0)
+        expect(page.locator("#link")).to_have_text("실시간")
+        expect(page.locator("#away")).to_be_hidden()
     assert [one[1:] for one in drawn] == [[bar[key] for key in "ohlc"] for bar in bars]
     assert [one[0] for one in drawn] == [datetime.datetime.fromisoformat(bar["t"]).timestamp() + KST_S for bar in bars]
     assert [text for text in wrong if "ERR_" not in text and "WebSocket" not in text] == []

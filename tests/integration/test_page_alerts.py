@@ -58,7 +58,7 @@ def test_an_alert_is_seen_where_prices_are_looked_at_and_counted_on_every_page(w
             return aside.submit(and_leave, lambda: function(*given)).result()
 
         line, count = page.locator("#fired p"), page.locator("#unseen")
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         expect(page.locator("#fired")).to_have_count(0)  # a visitor has no rules
         page.goto(f"{origin}/login/?next=/collection")
         page.fill("input[name=username]", "desk")
@@ -69,7 +69,7 @@ def test_an_alert_is_seen_where_prices_are_looked_at_and_counted_on_every_page(w
         listed = "**/v2/alerts?*"  # so that only the stream can tell
         page.route(listed, lambda route: route.fulfill(json={"alerts": [], "next_page_token": None}))
         page.goto(chart)
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
 
         meanwhile(trade, "000660", "71500")
         expect(line).to_have_count(1)

@@ -183,7 +183,7 @@ def set_beside(page, expect, first, commit):
     assert page.evaluate(SCALE) == LOGARITHMIC
     page.keyboard.press("l")
     assert page.evaluate(SCALE) == LINEAR
-    page.wait_for_selector('#link[data-state="live"]')
+    page.wait_for_selector('body[data-stream="live"]')
 
 
 def told_index(page, expect, aside):
@@ -231,7 +231,7 @@ def strip_above(page, expect, commit):
     expect(index).to_have_count(1)
     expect(index).to_have_text("KOSPI 200 396.50 ▼ 3.75 (0.94%)")
     assert page.evaluate("document.querySelector('#indices polyline').points.length") == 2
-    page.wait_for_selector('#link[data-state="live"]')
+    page.wait_for_selector('body[data-stream="live"]')
     commit([minute(6, symbol="K200", price="402.25", size="0.000001")])
     expect(index).to_have_text("KOSPI 200 402.25 ▲ 2.00 (0.50%)")
     assert shut_out(page) == []
@@ -240,7 +240,7 @@ def strip_above(page, expect, commit):
     expect(page.locator("#name")).to_have_text("KOSPI 200")
     expect(page.locator("#last")).to_have_text("402.25")
     page.go_back()
-    page.wait_for_selector('#link[data-state="live"]')
+    page.wait_for_selector('body[data-stream="live"]')
 
 
 def test_the_chart_of_a_desk(web, serving, chromium):
@@ -266,7 +266,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         shows(1, 0, rest(**rsi, last=1000))
 
         # By keys: the menu, a search, one more, another parameter of it.
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         page.keyboard.press("i")
         page.keyboard.type("simple")
         page.keyboard.press("Enter")
@@ -297,7 +297,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         # Another timeframe, a reload, the way back; a symbol with too few candles.
         page.click('button[data-frame="5Min"]')
         shows(0, 2, rest(**{**sma, "timeframe": "5Min"}))
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         page.reload()
         shows(1, 0, rest(**{**rsi, "timeframe": "5Min"}))
         page.click('#watch tr[data-code="000660"]')
@@ -308,7 +308,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         page.wait_for_function("() => drawn.panes().length === 1")
         page.go_back()
         page.wait_for_function("() => drawn.panes().length === 2")
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
 
         # What stands above it: no strip without an index.
         def commit(rows):
@@ -322,7 +322,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
 
         # Drawings of a visitor: by the pointer, moved, taken back; by their values; there again after a reload.
         page.goto(first)
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         page.wait_for_function("() => drawn.panes()[0].getSeries()[0].data().length > 500")
         set_beside(page, expect, first, commit)
         page.keyboard.press("d")
@@ -333,9 +333,9 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         page.keyboard.press("Escape")
         mine = kept(page)
         page.click('button[data-frame="5Min"]')
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         page.reload()
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         page.click("#draw")
         page.click("#drawn")
         expect(page.locator("#drawings .shown li")).to_have_count(2)
@@ -349,7 +349,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         page.fill("input[name=username]", "desk")
         page.fill("input[name=password]", "a sound password")
         page.click("form.panel button")
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         expect(page.locator("#legend")).to_contain_text("close")
         page.click("#draw")
         expect(page.locator("#drawtold")).to_have_text("")
@@ -367,7 +367,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         expect(page.locator("#drawtold")).to_contain_text("remove one first")
         # Of these the browser complains, too.
         wrong[:] = [text for text in wrong if "422" not in text and "404" not in text]
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
 
     assert wrong == []
 
@@ -387,7 +387,7 @@ def test_over_a_split_prices_of_before_are_told_as_if_it_had_been_in_force_then(
         def drawn(expected):
             page.wait_for_function(f"expected => ({closes})() === expected", arg=expected)
 
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         drawn("14000,14140")
         expect(page.locator("#change")).to_have_text("▲ 140 (1.00%)")
         expect(page.locator('#watch tr[data-code="005930"] td').nth(2)).to_have_text("▲ 1.00%")
@@ -405,6 +405,6 @@ def test_over_a_split_prices_of_before_are_told_as_if_it_had_been_in_force_then(
         # Compared with the other way round, it is the same.
         page.goto(f"http://{web}/?feed=krx&symbol=000660&timeframe=1Day&vs=005930")
         expect(page.locator("#compared li").nth(1)).to_contain_text("+2.00%")
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
 
     assert wrong == []

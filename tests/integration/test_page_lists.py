@@ -26,7 +26,7 @@ def test_many_symbols_come_page_by_page_and_another_language_is_switched_to_wher
     wrong: list[str] = []
     with looked_at(chromium, f"http://{web}/?feed=krx&symbol=005930&timeframe=1Min", wrong) as (page, expect):
         rows, below = page.locator("#watch tr"), page.locator("#others")
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         expect(rows).to_have_count(60)
         below.scroll_into_view_if_needed()
         expect(rows).to_have_count(120)
@@ -60,7 +60,7 @@ def test_many_symbols_come_page_by_page_and_another_language_is_switched_to_wher
         chosen = page.url
         frame = page.locator('button[data-frame="5Min"]')
         for name, language, text, other in (("한국어", "ko", "5분", "실시간"), ("English", "en", "5 min", "Live")):
-            page.wait_for_selector('#link[data-state="live"]')
+            page.wait_for_selector('body[data-stream="live"]')
             page.get_by_role("button", name=name).click()
             page.wait_for_selector(f'html[lang="{language}"]', state="attached")
             expect(frame).to_have_text(text)
@@ -68,6 +68,6 @@ def test_many_symbols_come_page_by_page_and_another_language_is_switched_to_wher
             expect(page.locator("#link")).to_have_text(other)
             expect(page.locator("#last")).to_have_text("4,800")
             assert page.url == chosen
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
 
     assert wrong == []

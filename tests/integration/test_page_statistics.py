@@ -26,7 +26,7 @@ def test_the_statistics_of_a_symbol_are_told_to_who_unfolds_them_and_move(web, s
     first = f"http://{web}/?feed=krx&symbol=005930&timeframe=1Min"
     with ThreadPoolExecutor(1) as aside, looked_at(chromium, first, wrong) as (page, expect):
         panel, sizes = page.locator("#statistics"), page.locator("#statistics li b")
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
         expect(panel.locator("dl")).to_be_hidden()
         panel.locator("summary").focus()
         page.keyboard.press("Enter")
@@ -53,6 +53,6 @@ def test_the_statistics_of_a_symbol_are_told_to_who_unfolds_them_and_move(web, s
         page.locator('#watch tr[data-code="000660"]').click()
         expect(panel.get_by_role("status")).to_have_text("No statistics yet.")
         assert set(page.evaluate(FIGURES).values()) <= {"–", "– · –", "– · – · – · –"}
-        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_selector('body[data-stream="live"]')
 
     assert wrong == []

@@ -219,7 +219,7 @@ def test_the_first_page_moves(web, serving, chromium):
         page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(f"http://{web}/")
-        page.wait_for_selector('#link[data-state="live"]', timeout=60_000)
+        page.wait_for_selector('body[data-stream="live"]', timeout=60_000)
         page.wait_for_selector("#watch tr:nth-child(3)")
         expect(page.locator("#legend")).to_contain_text("close 70,059", timeout=60_000)
         expect(page.locator("#nature")).to_have_text("Simulated")
@@ -235,7 +235,7 @@ def test_the_first_page_moves(web, serving, chromium):
         expect(page.locator("#legend")).to_contain_text("close 71,000", timeout=60_000)
         narrow = browser.new_page(viewport={"width": 390, "height": 844})
         narrow.goto(f"http://{web}/")
-        narrow.wait_for_selector('#link[data-state="live"]', timeout=60_000)
+        narrow.wait_for_selector('body[data-stream="live"]', timeout=60_000)
         expect(narrow.locator("#alarms")).to_have_text("alarms 1 · room for coming days runs out · partitions_short")
         expect(narrow.locator("#health")).to_have_attribute("href", "/collection")
         overflow = narrow.evaluate("document.documentElement.scrollWidth > innerWidth")
@@ -267,7 +267,7 @@ def test_a_new_day_is_compared_with_the_day_before_without_a_reload(web, serving
         page.mouse.down()  # the list may be drawn anew before the button is let go
         expect(page.locator('#watch tr[data-code="005930"]')).to_have_attribute("aria-selected", "true")
         page.mouse.up()
-        page.wait_for_selector('#link[data-state="live"]', timeout=60_000)
+        page.wait_for_selector('body[data-stream="live"]', timeout=60_000)
         expect(page.locator("#change")).to_contain_text("25.00%", timeout=60_000)  # 250 against 200
         page.click('button[data-frame="1Day"]')
         expect(page.locator("#legend")).to_contain_text("open 210 high 300 low 210 close 300", timeout=60_000)

@@ -6,12 +6,13 @@ import { ComparisonForm } from "./comparison_form.js";
 import { Drawings } from "./drawings.js";
 import { Fired } from "./fired.js";
 import { parsed, written } from "./catalogue.js";
-import { called, change, digitsOf, number, time } from "./format.js";
+import { called, change, digitsOf, number } from "./format.js";
 import { History } from "./history.js";
 import { Indices } from "./indices.js";
 import { ToldCourse } from "./told_course.js";
 import { Keys } from "./keys.js";
 import { Ladder } from "./ladder.js";
+import { Link } from "./link.js";
 import { Lists } from "./lists.js";
 import { actions, event, marks, taken } from "./marks.js";
 import { Pipeline } from "./pipeline.js";
@@ -26,7 +27,6 @@ import { Tape } from "./tape.js";
 import { Watchlist } from "./watchlist.js";
 
 const show = (id) => document.getElementById(id);
-const STATES = { live: gettext("Live"), delayed: gettext("Delayed"), lost: gettext("Disconnected"), connecting: gettext("Connecting") };
 const NATURES = { simulated: gettext("Simulated"), replay: gettext("Replay") };
 const RENEW_MS = 2000, AGAIN_MS = 3000, MARKS_MS = 60_000, MARKS_BACK = 120;
 
@@ -47,6 +47,7 @@ const course = new ToldCourse(show("told"));
 const indices = new Indices(show("indices"), { choose: (code) => go({ code }), course: (row) => course.open(row), listed: want });
 const fired = show("fired") && new Fired(show("fired"), { choose: (feed, code) => go({ feed, code }) }); // of people alone
 const session = new Session(show("session"), show("clock"));
+const link = new Link(show("link"), show("away"), session);
 const lists = new Lists(show, { show: (list, quiet) => go({ list }, quiet), changed: fill });
 const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), show("others"), {
   choose: (code, feed) => go({ code, feed }),
@@ -70,6 +71,7 @@ new Pipeline(show, ({ feeds }) => {
   const nature = feeds.find((one) => one.feed === seen.feed)?.nature;
   show("nature").hidden = !(nature in NATURES);
   if (nature in NATURES) show("nature").textContent = NATURES[nature];
+  link.learn(feeds);
   if (seen.feed && !watchlist.loading && watchlist.empty && !show("search").value) fill();
 });
 
@@ -93,13 +95,9 @@ function go(next, quiet = false) {
 function follow() {
   stream?.close();
   history = null;
+  link.follow(seen.feed);
   stream = new Stream(seen.feed, {
-    state(state) {
-      show("link").dataset.state = document.body.dataset.link = state;
-      show("link").textContent = STATES[state];
-      show("away").hidden = state !== "lost" && state !== "delayed";
-      if (state === "lost" || state === "delayed") show("away").textContent = interpolate(gettext("%s: prices as of %s"), [STATES[state], time(new Date())]);
-    },
+    state: (name) => link.turn(name),
     ready() {
       if (!history) return; // the first picture is still to come
       fired?.look();

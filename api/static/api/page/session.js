@@ -8,10 +8,11 @@ const PHASES = {
   single_price: gettext("off-hours single price"), after_auction: gettext("after-market auction"), after_market: gettext("after-market"),
 };
 const EVERY_MS = 30_000;
+export const LATE_MS = 60_000; // what is older is not of now
 
 export class Session {
   continuous = false; // whether trades of the feed may come at any moment now
-  #place; #market = ""; #feed = ""; #timer = 0; #ahead = 0;
+  #place; #market = ""; #feed = ""; #timer = 0; #ahead = 0; #known = false; #since = 0;
 
   constructor(place, clock) {
     this.#place = place;
@@ -23,9 +24,15 @@ export class Session {
     return new Date(Date.now() + this.#ahead);
   }
 
+  // Whether something newer than `at` (a Date) had to come by now. Of a session that has just begun nothing had.
+  late(at) {
+    return this.continuous && this.now - Math.max(at, this.#since) > LATE_MS;
+  }
+
   follow(market, feed) {
     if (market === this.#market && feed === this.#feed) return;
     [this.#market, this.#feed] = [market, feed];
+    [this.continuous, this.#known] = [false, false];
     this.#look();
   }
 
@@ -39,7 +46,8 @@ export class Session {
       const clock = await rest.clock(market, feed);
       if (other()) return;
       this.#ahead = Date.parse(clock.timestamp) - (asked + Date.now()) / 2;
-      this.continuous = clock.continuous;
+      if (!this.continuous) this.#since = this.#known ? Date.parse(clock.timestamp) : 0;
+      [this.continuous, this.#known] = [clock.continuous, true];
       if (clock.next_phase_at === null) return void (this.#place.hidden = true); // of most markets no phases are known
       this.#show(clock);
       const left = Date.parse(clock.next_phase_at) - Date.parse(clock.timestamp);
