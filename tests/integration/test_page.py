@@ -59,6 +59,15 @@ KEPT = """Object.defineProperty(window, "LightweightCharts", {
 CANDLES = """() =>
   drawn.panes()[0].getSeries()[0].data().map((one) => [one.time, one.open, one.high, one.low, one.close])"""
 
+# A key as a keyboard tells it that no test can switch to Hangul: the dialog that it opened, which is closed again.
+PRESSED = """(given) => {
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { bubbles: true, cancelable: true, ...given }));
+  const opened = document.querySelector("dialog[open]");
+  opened?.close();
+  return opened?.id ?? "";
+}"""
+
+
 @contextmanager
 def looked_at(chromium, address, wrong, language="en"):
     """A page of the browser at an address of it; what it complains of is added to `wrong`."""
@@ -221,6 +230,14 @@ def test_the_ladder_the_tape_the_search_and_the_keys_shut_nobody_out(web, servin
         expect(page.locator("#keys")).to_be_visible()
         page.keyboard.press("Escape")
         expect(page.locator("#keys")).to_be_hidden()
+        for given, opened in (
+            ({"key": "ㅊ", "code": "KeyC"}, "comparison"),
+            ({"key": "C", "code": "KeyC"}, "comparison"),  # Caps Lock
+            ({"key": "c", "code": "KeyJ"}, "comparison"),  # keys in another order
+            ({"key": "j", "code": "KeyC"}, ""),
+            ({"key": "C", "code": "KeyC", "shiftKey": True}, ""),
+        ):
+            assert page.evaluate(PRESSED, given) == opened, given
         assert shut_out(page) == []
         grounds = []
         for scheme in ("dark", "light"):
