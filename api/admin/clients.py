@@ -3,7 +3,7 @@ has only what can verify it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import redis
 from django.conf import settings
@@ -20,6 +20,12 @@ from api.admin.site import moment
 from api.auth import authentication
 from marketdata.models import ApiKey, Client, Symbol
 from marketdata.realtime import live_state
+
+COMMANDS: Final = {
+    "INFOMAX": "infomax", "BLOOMBERG": "bloomberg", "KIS": "kis", "REPLAY": "replay", "SIMULATOR": "simulate",
+}  # fmt: skip
+"""What `python -m terminals` calls each source that it has, by the code with which a terminal logs in."""
+_ARGUMENTS: Final = {"replay": " trades.csv", "simulate": ""}  # of the others there is more than a command line holds
 
 
 @admin.register(Client)
@@ -160,11 +166,24 @@ def _used(request: HttpRequest, owner: Client | ApiKey) -> dict[str, Any]:
     address = request.build_absolute_uri("/").rstrip("/")
     host = request.get_host().rsplit(":", 1)[0] if not request.get_host().endswith("]") else request.get_host()
     feed = Symbol.objects.filter(is_active=True).order_by("code").values_list("primary_feed", flat=True).first()
+    sends = isinstance(owner, Client) and owner.may_send and owner.source is not None
     return {
         "address": address, "stream": address.replace("http", "ws", 1), "feed": feed or "krx",
-        "ingest": f"{host}:{settings.INGEST_PORT}", "tls": bool(settings.INGEST_TLS_CERT),
+        "ingest": f"{host}:{settings.INGEST_PORT}", "sends": sends,
         "reads": owner.may_read if isinstance(owner, Client) else True,
-        "sends": isinstance(owner, Client) and owner.may_send,
+        **(_sending(owner, f"{host}:{settings.INGEST_PORT}") if isinstance(owner, Client) and sends else {}),
+    }  # fmt: skip
+
+
+def _sending(client: Client, server: str) -> dict[str, Any]:
+    """What a terminal of the client's source is started with. The command is "" where the terminals have no such
+    source."""
+    command = COMMANDS.get(client.source.code, "") if client.source else ""
+    tls = " --tls" if settings.INGEST_TLS_CERT else ""
+    return {
+        "command": command, "configured": command not in _ARGUMENTS,
+        "arguments": _ARGUMENTS.get(command, f" --config {command}.toml"),
+        "link": f"--server {server}{tls} --client {client.name} --key-file naru.key --spool spool",
     }  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 import itertools
 import re
+import shlex
+import shutil
+from pathlib import Path
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -11,10 +14,10 @@ from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
 from api.admin import site, stored
-from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestReject, ReadRule, Symbol
+from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestReject, ReadRule, Source, Symbol
 from marketdata.realtime import live_state
 from marketdata.reference import credentials
-from terminals import wire
+from terminals import command_line, sources, wire
 from tests.integration.processing import process, rows, trade
 from tests.integration.serving import serving
 from tests.market import NINE_US, price, size
@@ -219,7 +222,11 @@ def test_a_client_s_page_says_who_is_connected_and_how_it_is_used(browser, servi
     examples = shown.content.decode()
     assert "http://localhost:8123/v2/symbols?limit=10" in examples
     assert "ws://localhost:8123/v2/stream/krx" in examples
-    assert f"--server localhost:{settings.INGEST_PORT} --client desk-7" in examples
+    link = f"--server localhost:{settings.INGEST_PORT} --client desk-7 --key-file naru.key --spool spool"
+    for python in ("python", r"venv\Scripts\python"):
+        assert f"\n{python} -m terminals check kis --config kis.toml {link}\n" in examples
+        assert f"\n{python} -m terminals kis --config kis.toml {link}</pre>" in examples
+    assert "icacls naru.key" in examples
     assert client.key_id in examples
     assert secret not in examples
 
@@ -227,6 +234,35 @@ def test_a_client_s_page_says_who_is_connected_and_how_it_is_used(browser, servi
     assert not Client.objects.get(pk=client.pk).is_active
     browser.post("/admin/marketdata/client/", {"action": "enable", "_selected_action": [client.pk]})
     assert Client.objects.get(pk=client.pk).is_active
+
+
+@pytest.mark.once
+def test_a_client_s_page_starts_the_source_that_the_client_sends(browser, serving, tmp_path, monkeypatch):
+    for options in (Path(__file__).parents[2] / "docker/terminals").glob("*.toml"):
+        shutil.copy(options, tmp_path)
+    Source.objects.create(id=90, code="OWN")
+    client, _ = Client.objects.create_with_secret(
+        name="desk-8", source=Source.objects.get(code="REPLAY"), may_send=True
+    )
+
+    def shown(source):
+        client.source = source
+        client.save()
+        return browser.get(f"/admin/marketdata/client/{client.pk}/examples/").content.decode()
+
+    told = {source.code: shown(source) for source in Source.objects.all()}
+
+    monkeypatch.chdir(tmp_path)
+    assert "-m terminals" not in told["OWN"]
+    assert "OWN" in told.pop("OWN")
+    assert told.keys() == {sources.load(name).CODE for name in sources.SOURCES}
+    for code, page in told.items():
+        lines = re.findall(r"python -m terminals (.+?)(?=\n|<)", page)
+        assert len(lines) == 4  # check and start, for either kind of system
+        for line in lines:
+            given, module = command_line.read(shlex.split(line))
+            assert module is not None
+            assert (module.CODE, given.client, given.key_file) == (code, "desk-8", Path("naru.key"))
 
 
 @pytest.mark.once
