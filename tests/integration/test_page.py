@@ -416,7 +416,9 @@ def test_a_page_without_its_server_says_so_and_is_whole_again_without_a_reload(w
         aside.submit(and_leave, lambda: serving.commit(missed)).result()
         start_web(road, int(web.rpartition(":")[2]))
         page.wait_for_selector('body[data-stream="live"]')
-        expect(page.locator("#away")).to_be_hidden()
+        expect(page.locator("#link")).not_to_have_text(
+            "연결 끊김"
+        )  # in the hours of KRX a busy machine makes it "지연"
         expect(page.locator("#last")).to_have_text("70,008")
         page.wait_for_function(f"({CANDLES})().length === 9")
         drawn = page.evaluate(CANDLES)
