@@ -4,7 +4,6 @@ not per socket."""
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeVar
@@ -34,7 +33,6 @@ from terminals import wire
 _TIME = COLUMNS.index("time_us")
 PIECE_ROWS = 128
 RECENT_TICKS = 100_000  # 1.6 MB a feed
-RECENT_ENTRIES = 5_000
 _NO_IDS: Int64 = np.zeros(0, np.int64)
 _BARS = ("bars", "updatedBars")
 _NAMES = {"b": "bars", "u": "updatedBars", "d": "dailyBars"}
@@ -62,8 +60,7 @@ class Channel:
         self.recalling = asyncio.Lock()  # held while older entries are read into `kept`
         self.left = Left("", _NO_IDS, _NO_IDS)
         self._recent = RecentTicks(RECENT_TICKS)
-        self._since_left: deque[Int64] = deque(maxlen=RECENT_ENTRIES)  # of the epoch that is now
-        self._had_since: Had | None = None  # the same, until more is delivered
+        self._had_since: Had | None = None  # those of the epoch that is now, until more is delivered
         self.candles = Candles(grace_us=grace_us)
         self.newest: dict[str, Newest[Any]] = {
             name: Newest(every_us=every_us, most=most) for name, (every_us, most) in NEWEST.items()
@@ -82,22 +79,23 @@ class Channel:
             touched = set(zip(names, (ticks.time_us // MINUTE_US * MINUTE_US).tolist(), strict=True))
             self.candles.correct(entry.bars, sorted(touched), self.watched())
             self._touch("dailyBars", names)
-            self._delivered(kept(entry))
+            self._delivered(kept(entry), entry.ticks)
             return
         mine = kept(entry)
-        give_trades(mine, [one for one in live if one.channels["trades"]])
+        give_trades(mine, entry.ticks, [one for one in live if one.channels["trades"]])
         _give_quotes(entry, [one for one in live if one.channels["quotes"]])
         if len(entry.bars):
             self.candles.absorb(entry.bars, latest_us(entry), now_us, self.watched())
             traded = [entry.bars.symbols[index] for index in np.unique(entry.bars.symbol)]
             self._touch("dailyBars", traded)
             self._touch("lulds", traded)
-        self._delivered(mine)
+        self._delivered(mine, entry.ticks)
 
     def recent(self) -> Had:
         """What whoever was live has had last, of the epoch that is now."""
         if self._had_since is None:
-            self._had_since = Had(np.sort(np.concatenate([_NO_IDS, *self._since_left])))
+            offsets, ids = self._recent.all()
+            self._had_since = Had(np.sort(ids[offsets > 0]))
         return self._had_since
 
     def leave(self, epoch: str) -> None:
@@ -105,15 +103,13 @@ class Channel:
         offsets, ids = self._recent.all()
         self.left = Left(epoch, ids, offsets)
         self._recent.forget_offsets()
-        self._since_left.clear()
         self._had_since = None
 
-    def _delivered(self, entry: Kept) -> None:
+    def _delivered(self, entry: Kept, ticks: Ticks) -> None:
         self.delivered = entry.last
         self.kept.append(entry)
-        self._since_left.append(entry.ticks.tick_id)
         self._had_since = None
-        self._recent.append(entry.first, entry.ticks.tick_id)
+        self._recent.append(entry.first, ticks.tick_id)
         self.committed_us = max(entry.committed_us, self.committed_us or 0)
 
     @property
@@ -323,8 +319,8 @@ def _for_each(
                 yield one, record, piece
 
 
-def give_trades(entry: Kept, listeners: list[Subscriber]) -> None:
-    """An entry's trades to these listeners: by symbol, or for numbered ones strictly in the order of offsets. What
+def give_trades(entry: Kept, ticks: Ticks, listeners: list[Subscriber]) -> None:
+    """An entry's trades, of its ticks, to these listeners: by symbol, or for numbered ones strictly in the order of offsets. What
     those who listen to all are sent stays with the entry, for the next of them."""
     left = []
     for one in listeners:
@@ -333,10 +329,10 @@ def give_trades(entry: Kept, listeners: list[Subscriber]) -> None:
         else:
             left.append(one)
     listeners = left
-    rows = _rows(entry.ticks, wire.Kind.TRADE, listeners, "trades")
+    rows = _rows(ticks, wire.Kind.TRADE, listeners, "trades")
     if not len(rows):
         return
-    ticks = entry.ticks if len(rows) == len(entry.ticks) else entry.ticks.take(rows)
+    ticks = ticks if len(rows) == len(ticks) else ticks.take(rows)
     places = {} if all("*" in one.channels["trades"] for one in listeners) else _places(ticks)
     offsets = (rows + entry.first).tolist()
     encoded: dict[Form, list[bytes]] = {}

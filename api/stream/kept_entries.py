@@ -6,32 +6,48 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from api.stream.encoding import Form
 from api.stream.send_queue import Chunk
 from marketdata.realtime.feed import FeedEntry
+from marketdata.types import tick_arrays
 from marketdata.types.tick_arrays import Ticks
 
-MOST_ENTRIES, MOST_TICKS = 2_000, 50_000  # a feed: some 10 MB, and as much for each form in which they are sent
+MOST_ENTRIES, MOST_TICKS = 2_000, 50_000  # a feed: some 5 MB, and 10 for each form in which they are sent
+MOST_UNPACKED = 200  # of those that somebody is being given; who come back together are given the same ones
 
 
 @dataclass(slots=True)
 class Kept:
-    """An entry without its candles. `latest_us` is the close time of the newest of them, None when it had none; `whole`
-    its trades as whoever listens to all symbols is sent them."""
+    """An entry without its candles. `packed` are its ticks as the feed has them: as arrays they are some thirty objects,
+    and thousands of entries that come and go all day leave the process' memory in pieces. `latest_us` is the close
+    time of its newest candle, None when it had none; `whole` its trades as whoever listens to all symbols is sent
+    them."""
 
     first: int
     last: int
     committed_us: int
-    ticks: Ticks
+    packed: bytes
     latest_us: int | None
     whole: dict[Form, list[Chunk]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+    @property
+    def ticks(self) -> Ticks:
+        """Its ticks, for reading only: whoever asks at about the same time is given the same arrays."""
+        return _unpacked(self.packed)
+
+
+_unpacked = lru_cache(MOST_UNPACKED)(tick_arrays.unpack)
 
 
 def kept(entry: FeedEntry) -> Kept:
     """What is kept of an entry."""
     latest_us = int(entry.bars.close_time.max()) if len(entry.bars) else None
-    return Kept(entry.first, entry.last, entry.committed_us, entry.ticks, latest_us)
+    return Kept(entry.first, entry.last, entry.committed_us, entry.packed, latest_us)
 
 
 class KeptEntries:
@@ -54,12 +70,12 @@ class KeptEntries:
             self.clear(entry.first - 1)
         self._entries.append(entry)
         self._lasts.append(entry.last)
-        self._ticks += len(entry.ticks)
+        self._ticks += len(entry)
         gone = 0
         while gone < len(self._entries) - 1 and (
             len(self._entries) - gone > self._most_entries or self._ticks > self._most_ticks
         ):
-            self._ticks -= len(self._entries[gone].ticks)
+            self._ticks -= len(self._entries[gone])
             self._start = self._lasts[gone]
             gone += 1
         del self._entries[:gone], self._lasts[:gone]
@@ -72,7 +88,7 @@ class KeptEntries:
         self._start = older[0].first - 1
         self._entries[:0] = older
         self._lasts[:0] = [one.last for one in older]
-        self._ticks += sum(len(one.ticks) for one in older)
+        self._ticks += sum(map(len, older))
         return True
 
     def wanted_before(self, offset: int) -> int | None:

@@ -201,12 +201,12 @@ class Replay:
             missed = not entries
 
     def _give(self, entry: Kept) -> None:
-        one = self._one
-        give_trades(entry, [one])
-        give_cancels(entry.ticks, [one])
-        give_newest_quotes(entry.ticks, one)
+        one, ticks = self._one, entry.ticks
+        give_trades(entry, ticks, [one])
+        give_cancels(ticks, [one])
+        give_newest_quotes(ticks, one)
         if entry.first <= self._joined:
-            self._touch(entry.ticks)
+            self._touch(ticks)
         one.after = entry.last
 
     # --- from the database --------------------------------------------------------------------------------------------

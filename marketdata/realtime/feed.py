@@ -74,13 +74,14 @@ return {last, is_watched(KEYS[5], symbols)}
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
     """One commit as subscribers see it: ticks with offsets first, first + 1, …, and each touched candle as it now
-    is."""
+    is. `packed` are the ticks as they lie in the feed."""
 
     feed: str
     first: int
     last: int
     committed_us: int
     ticks: Ticks
+    packed: bytes
     bars: Bars
     traces: tuple[str, ...] = ()
     """Of its batches, where each batch's way is logged."""
@@ -154,6 +155,7 @@ def decode(feed: str, entry_id: bytes, values: dict[bytes, bytes]) -> FeedEntry:
         last=last,
         committed_us=int(values[b"c"]),
         ticks=tick_arrays.unpack(values[b"t"]),
+        packed=values[b"t"],
         bars=minute_bars.unpack(values[b"b"]),
         traces=tuple(values[b"x"].decode().split()) if b"x" in values else (),
     )

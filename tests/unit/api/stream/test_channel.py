@@ -12,6 +12,7 @@ from api.stream.encoding import Form
 from api.stream.send_queue import SendQueue
 from api.stream.subscriber import Subscriber
 from marketdata.realtime.feed import FeedEntry
+from marketdata.types import tick_arrays
 from tests import market
 from tests.market import MINUTE_US, NINE_US
 
@@ -28,8 +29,9 @@ def subscriber(*, numbered=False, forming=False, **channels):
 def entry(rows, first=1):
     ticks = market.ticks([{"tick_id": market.tick_id(1, index), **row} for index, row in enumerate(rows)])
     return FeedEntry(
-        feed="krx", first=first, last=first + len(rows) - 1, committed_us=1, ticks=ticks, bars=candles.build(ticks)
-    )
+        feed="krx", first=first, last=first + len(rows) - 1, committed_us=1, ticks=ticks,
+        packed=tick_arrays.pack(ticks), bars=candles.build(ticks),
+    )  # fmt: skip
 
 
 def channel(*subscribers):

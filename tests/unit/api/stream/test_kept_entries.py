@@ -5,15 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.series import candles
-from api.stream.kept_entries import KeptEntries, kept
+from api.stream.kept_entries import MOST_UNPACKED, KeptEntries, kept
 from marketdata.realtime.feed import FeedEntry
+from marketdata.types import tick_arrays
 from tests import market
 from tests.market import MINUTE_US, NINE_US
 
 
 def entry(first, last, **row):
     ticks = market.ticks([{"tick_id": market.tick_id(1, offset), **row} for offset in range(first, last + 1)])
-    return kept(FeedEntry("krx", first, last, 1, ticks, candles.build(ticks)))
+    return kept(FeedEntry("krx", first, last, 1, ticks, tick_arrays.pack(ticks), candles.build(ticks)))
 
 
 def spans(found):
@@ -60,6 +61,20 @@ def test_older_ones_go_where_these_begin_or_not_at_all(entries):
     assert entries.prepend([entry(1, 1), entry(2, 3)])
     assert spans(entries.after(0, 3)) == [(1, 1), (2, 3), (4, 5)]
     assert entries.wanted_before(0) is None
+
+
+def test_an_entry_has_its_ticks_however_many_were_looked_at_meanwhile():
+    many = [entry(number, number + 1, price=number) for number in range(1, MOST_UNPACKED + 2)]
+    prices = [one.ticks.price.tolist() for one in many]
+
+    assert prices == [[number, number] for number in range(1, MOST_UNPACKED + 2)]
+    assert [one.ticks.price.tolist() for one in many] == prices
+
+
+def test_who_is_given_an_entry_at_the_same_time_is_given_the_same_arrays(entries):
+    first, again = entries.after(3, 1)[0], entries.after(3, 1)[0]
+
+    assert first.ticks is again.ticks
 
 
 def test_what_lies_before_a_hole_is_forgotten(entries):
