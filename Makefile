@@ -7,6 +7,7 @@
 unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
+SCRIPTS = $(shell grep -rlE '^\#!/(usr/)?bin/(env )?(ba|da)?sh' .ci docker requirements)
 PY   := $(VENV)/bin/python
 PIP  := $(PY) -m pip install -qq --disable-pip-version-check
 # The suites that touch a database: run once more for each server.
@@ -92,7 +93,7 @@ coverage: $(VENV)/dev  ## the unit tests with a count of what they walk through;
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
-check: $(VENV)/dev  ## format, lint, types, layers, migrations, Django's own checks, manifests
+check: $(VENV)/dev  ## format, lint, types, layers, migrations, Django's own checks, shell scripts, images, manifests
 	@status=0; \
 	$(PY) -m ruff check . || status=1; \
 	$(PY) -m ruff format --check . || status=1; \
@@ -100,6 +101,9 @@ check: $(VENV)/dev  ## format, lint, types, layers, migrations, Django's own che
 	$(VENV)/bin/lint-imports || status=1; \
 	$(PY) manage.py makemigrations --check --dry-run || status=1; \
 	$(PY) manage.py check --fail-level WARNING || status=1; \
+	$(VENV)/bin/shellcheck $(SCRIPTS) || status=1; \
+	$(VENV)/bin/hadolint $(wildcard docker/Dockerfile docker/*/Dockerfile) || status=1; \
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec $(wildcard docker/compose*.yaml) || status=1; \
 	$(PY) -m tests.manifests || status=1; \
 	exit $$status
 
