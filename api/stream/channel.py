@@ -320,8 +320,8 @@ def _for_each(
 
 
 def give_trades(entry: Kept, ticks: Ticks, listeners: list[Subscriber]) -> None:
-    """An entry's trades, of its ticks, to these listeners: by symbol, or for numbered ones strictly in the order of offsets. What
-    those who listen to all are sent stays with the entry, for the next of them."""
+    """An entry's trades, of its ticks, to these listeners: by symbol, or for numbered ones strictly in the order of
+    offsets. What those who listen to all are sent stays with the entry, for the next of them."""
     left = []
     for one in listeners:
         if one.after < entry.first and "*" in one.channels["trades"] and one.form in entry.whole:

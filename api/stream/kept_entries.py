@@ -20,10 +20,10 @@ MOST_UNPACKED = 200  # of those that somebody is being given; who come back toge
 
 @dataclass(slots=True)
 class Kept:
-    """An entry without its candles. `packed` are its ticks as the feed has them: as arrays they are some thirty objects,
-    and thousands of entries that come and go all day leave the process' memory in pieces. `latest_us` is the close
-    time of its newest candle, None when it had none; `whole` its trades as whoever listens to all symbols is sent
-    them."""
+    """An entry without its candles. `packed` are its ticks as the feed has them: as arrays they are some thirty
+    objects, and thousands of entries that come and go all day leave the process' memory in pieces. `latest_us` is the
+    close time of its newest candle, None when it had none; `whole` its trades as whoever listens to all symbols is
+    sent them."""
 
     first: int
     last: int
