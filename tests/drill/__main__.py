@@ -146,7 +146,7 @@ class Drill:
         self.crew = crew.enlist(self.folder, servers=[self.stack.ingest_address], rate=self.rate, seed=self.seed)
         self.spools = {member.name: Spools() for member in self.crew}
         self.troubles = Troubles(self.stack, {member.name: member for member in self.crew}, self.spools)
-        reader = Reader(self.stack.web_port, crew.enlist_reader())
+        self.reader = reader = self._reader(crew.enlist_reader())
         self.stack.start(self.crew, web=self.web)
         ends = self.stack.own_ends
         self.stack.until(lambda: self._all_flow() or ends.total() >= FALSE_STARTS, seconds=START_S)
@@ -163,7 +163,11 @@ class Drill:
         if self.web and not self.stack.until(lambda: reader.ask() == OK, seconds=START_S):
             self.trouble.append(f"the web server does not answer with bars any more, but with status {reader.ask()}")
         self._deliver()
-        return self._account(begin_us, end_us) | {"web_answers": reader.answers[OK], "web_failures": _failures(reader)}
+        answers = {"web_answers": reader.answers[OK], "web_failures": failures(reader)}
+        return self._account(begin_us, end_us) | answers
+
+    def _reader(self, key: tuple[str, str]) -> Reader:
+        return Reader(f"http://127.0.0.1:{self.stack.web_port}", key)
 
     def _begin_reading(self, reader: Reader) -> None:
         if not self.stack.until(lambda: reader.ask() == OK, seconds=START_S):
@@ -405,7 +409,7 @@ class Drill:
         print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
 
 
-def _failures(reader: Reader) -> dict[str, int]:
+def failures(reader: Reader) -> dict[str, int]:
     """How often there was no answer, and how often one of each other status: a drill takes the database away, too."""
     failed = {status: count for status, count in sorted(reader.answers.items()) if status != OK}
     return {str(status) if status else "no answer": count for status, count in failed.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import urllib.error
 import urllib.request
@@ -14,11 +15,12 @@ NOBODY: Final = 0
 
 
 class Reader:
-    """Asks for bars with a key of its own, four times a second; `answers` counts by HTTP status, 0 is no answer."""
+    """Asks for bars with a key of its own, four times a second; `answers` counts by HTTP status, 0 is no answer. `url`
+    is that of the server, `trust` whom it believes by TLS."""
 
-    def __init__(self, port: int, key: tuple[str, str]) -> None:
+    def __init__(self, url: str, key: tuple[str, str], trust: ssl.SSLContext | None = None) -> None:
         self.answers: Counter[int] = Counter()
-        self._url = f"http://127.0.0.1:{port}{QUERY}"
+        self._url, self._trust = url + QUERY, trust
         self._headers = {"APCA-API-KEY-ID": key[0], "APCA-API-SECRET-KEY": key[1]}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
@@ -35,7 +37,7 @@ class Reader:
         """The HTTP status of one question, or 0."""
         request = urllib.request.Request(self._url, headers=self._headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10, context=self._trust) as answer:
                 answer.read()
                 return int(answer.status)
         except urllib.error.HTTPError as error:

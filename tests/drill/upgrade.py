@@ -1,5 +1,6 @@
 """Upgrades a running stack under load, then accounts for every row: `migrate` of the present tree while the older one's
-processes work, then one process after the other replaced, so that both versions understand each other's messages.
+processes work, then one process after the other replaced, so that both versions understand each other's messages. There
+are two web servers behind docker/nginx/naru.conf, so no request may stay without its answer.
 
 The older version is the commit before the newest migration, unless `--from` names another. The last line is one JSON
 object; status 1 unless nothing is lost or doubled, no candle wrong and no promise broken.
@@ -9,19 +10,28 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
+import socket
+import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from terminals import wire
-from tests.drill.__main__ import START_S, Drill, fine
+from tests.drill.__main__ import START_S, Drill, failures, fine
 from tests.drill.programs import ROOT
+from tests.drill.reader import Reader
+from tests.servers import free_port
+from tests.servers.nginx import Nginx
 from tests.servers.process import temporary_folder
+from tests.servers.secured import Secured
 
-ORDER = ("worker1", "worker2", "ingest", "web", "beat")
+WEBS = ("web", "web2")
+ORDER = ("worker1", "worker2", "ingest", *WEBS, "beat")
 """As docs/operations.md has it: workers before ingest. Terminals may come at any time, so they come last."""
 BESIDE_S = 8.0
 """How long each pair of versions works side by side."""
@@ -55,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(drill.stack.tails(), flush=True)
         raise
     finally:
-        left = drill.stack.stop()
+        left = drill.stop()
         _git("worktree", "remove", "--force", str(tree))
         drill.end(keep=failed)
     print(json.dumps({**result, "left_behind": len(left)}), flush=True)
@@ -83,6 +93,29 @@ class UpgradeDrill(Drill):
     def __init__(self, folder: Path, *, tree: Path, version: str, rate: int, database: str) -> None:
         super().__init__(folder, kills=0, seed=1, rate=rate, most_s=0.0, database=database)
         self.version, self.stack.root = version, tree
+        self._tls = Secured(folder / "tls")
+        self._ports = dict(zip(WEBS, (self.stack.web_port, free_port()), strict=True))
+        addresses = [f"127.0.0.1:{port}" for port in self._ports.values()]
+        self._nginx = Nginx(folder / "nginx", addresses, (self._tls.certificate, self._tls.key))
+        os.environ.update(BEHIND_TLS="1", ALLOWED_HOSTS="127.0.0.1")
+
+    def stop(self) -> list[int]:
+        """Everything, at once. The process ids of what was left of it: there should be none."""
+        self._nginx.stop()
+        return self.stack.stop()
+
+    def _reader(self, key: tuple[str, str]) -> Reader:
+        return Reader(self._nginx.url, key, ssl.create_default_context(cafile=str(self._tls.authority)))
+
+    def _begin_reading(self, reader: Reader) -> None:
+        self.stack.add(WEBS[1], [sys.executable, "manage.py", "runweb", "--port", str(self._ports[WEBS[1]])])
+        self._wait_for_webs()
+        self._nginx.start()
+        super()._begin_reading(reader)
+
+    def _wait_for_webs(self) -> None:
+        if not self.stack.until(lambda: all(map(_is_open, self._ports.values())), seconds=START_S):
+            raise RuntimeError(f"a web server does not listen {START_S:g} s after it was started")
 
     def run(self) -> dict[str, Any]:
         """The account, with where it began and how long `migrate` took beside the writers."""
@@ -103,7 +136,15 @@ class UpgradeDrill(Drill):
             if not self.stack.renew(name):
                 self.trouble.append(f"{name} did not end when asked")
             self.replaced += 1
+            if name in WEBS:
+                self._wait_for_webs()  # before the other one ends
             self._goes_on(f"{name} is of the present tree")
+
+    def _deliver(self) -> None:
+        unanswered = failures(self.reader)
+        if unanswered:
+            self.trouble.append(f"requests to two web servers were not all answered: {unanswered}")
+        super()._deliver()
 
     def _goes_on(self, what: str) -> None:
         """Both versions work beside each other for a while, and rows are committed in it."""
@@ -112,6 +153,11 @@ class UpgradeDrill(Drill):
         if not self.stack.until(lambda: (self._look() or 0) > before, seconds=START_S):
             self.trouble.append(f"nothing was committed any more after: {what}")
         self._say(f"{what}; {self._look() or 0:,} rows committed")
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 if __name__ == "__main__":

@@ -6,12 +6,9 @@ import http.server
 import json
 import os
 import re
-import socket
 import ssl
-import subprocess
 import threading
 import urllib.parse
-from pathlib import Path
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -21,67 +18,11 @@ from api.throttling import login_throttle
 from tests.integration.serving import PATIENCE_S, connect, serving
 from tests.integration.test_ingest import certificate
 from tests.integration.test_stream_served import _web
-from tests.road import ROOT
 from tests.servers import ServerMissing, free_port, packages
-from tests.servers.process import spawn
-from tests.waiting import until
+from tests.servers.nginx import Nginx
 
 __all__ = ["certificate", "serving"]
 pytestmark = pytest.mark.once
-
-FILE = ROOT / "docker/nginx/naru.conf"
-
-
-class Nginx:
-    """nginx with our file, its addresses and certificate replaced; runs in the foreground until it is ended."""
-
-    def __init__(self, folder: Path, web: str, certificate: tuple[Path, Path], second: str = "") -> None:
-        self.program, self.environment = packages.need("nginx")
-        self.plain, self.port = free_port(), free_port()
-        self.folder = folder
-        folder.mkdir()
-        text = FILE.read_text(encoding="utf-8")
-        for before, after in {
-            "listen 80;": f"listen 127.0.0.1:{self.plain};",
-            "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
-            "server 127.0.0.1:8000 ": f"server {web} ",
-            "#server 192.0.2.32:8000 ": f"server {second} " if second else "#server 192.0.2.32:8000 ",
-            "/srv/naru/tls/fullchain.pem": str(certificate[0]),
-            "/srv/naru/tls/key.pem": str(certificate[1]),
-        }.items():
-            assert text.count(before) == 1, before
-            text = text.replace(before, after)
-        (folder / "naru.conf").write_text(text)
-        places = "".join(
-            f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        (folder / "nginx.conf").write_text(
-            f"{'user root;' if os.geteuid() == 0 else ''} daemon off; pid {folder}/pid; error_log {folder}/error.log;"
-            f" worker_processes 1; events {{}} http {{ access_log off; {places} include {folder}/naru.conf; }}"
-        )
-        self.command = [
-            str(self.program),
-            "-e",
-            str(folder / "error.log"),
-            "-p",
-            str(folder),
-            "-c",
-            str(folder / "nginx.conf"),
-        ]
-
-    def tested(self) -> subprocess.CompletedProcess[str]:
-        """What nginx itself says of the file."""
-        return subprocess.run([*self.command, "-t"], env=self.environment, capture_output=True, text=True, timeout=60)
-
-    def start(self) -> subprocess.Popen[bytes]:
-        process = spawn(self.command, environment=self.environment, log=self.folder / "log", cwd=self.folder)
-        until(lambda: process.poll() is not None or self._listens(), seconds=60, what="nginx")
-        assert process.poll() is None, (self.folder / "error.log").read_text()
-        return process
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 @pytest.fixture
@@ -93,13 +34,11 @@ def nginx(serving, road, certificate, tmp_path):
             raise
         pytest.skip(str(error))
     for web in _web(road, BEHIND_TLS="1", ALLOWED_HOSTS="127.0.0.1", PAGE_PUBLIC="0"):
-        made = Nginx(tmp_path / "nginx", web, certificate)
+        made = Nginx(tmp_path / "nginx", [web], certificate)
         done = made.tested()
         assert (done.returncode, "warn" in done.stderr) == (0, False), done.stderr
-        process = made.start()
-        yield made
-        process.terminate()
-        process.wait(60)
+        with made:
+            yield made
 
 
 @pytest.fixture
@@ -211,20 +150,16 @@ class Backend:
 
 def test_a_web_server_that_is_gone_is_left_out_and_nothing_is_done_twice(certificate, trust, tmp_path):
     first, second = Backend(), Backend()
-    proxy = Nginx(tmp_path / "nginx", first.address, certificate, second.address)
+    proxy = Nginx(tmp_path / "nginx", [first.address, second.address], certificate)
     assert proxy.tested().returncode == 0
-    process = proxy.start()
-    try:
+    with proxy:
         both = [ask(proxy, trust, "/")[0] for _ in range(8)]
         shared = first.asked.count("GET"), second.asked.count("GET")
         posted = ask(proxy, trust, "/", method="POST", body=b"once")[0]
         posts = first.asked.count("POST") + second.asked.count("POST")
         first.close()
         alone = [ask(proxy, trust, "/")[0] for _ in range(8)]
-    finally:
-        process.terminate()
-        process.wait(60)
-        second.close()
+    second.close()
 
     assert (both, alone) == ([200] * 8, [200] * 8)
     assert min(shared) > 0

@@ -1,7 +1,9 @@
 """What the topics say, in JSON and in Arrow."""
 
 import json
+import re
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -63,6 +65,42 @@ def test_a_trade_that_was_taken_back_is_a_cancel_and_no_stored_row():
         (PROCESSED, "cancel", 0)
     ]
     assert messages.touched(ticks) == {("005930", NINE_US)}
+
+
+def documented():
+    """Of each row of the table in docs/kafka.md: the names of its fields. What stands in brackets are values."""
+    text = (Path(__file__).parents[3] / "docs/kafka.md").read_text(encoding="utf-8")
+    _, _, table = text.partition("| topic | a message | |\n|---|---|---|\n")
+    rows = [line.strip("|").split("|") for line in table.partition("\n\n")[0].splitlines()]
+    found = []
+    for _, _, fields in rows:
+        rest, count = fields, 1
+        while count:
+            rest, count = re.subn(r"\([^()]*\)", "", rest)
+        found.append(re.findall(r"`([a-z_]+)`", rest))
+    return found
+
+
+def test_the_table_of_messages_has_their_fields_and_no_others():
+    whole = dict.fromkeys(("price", "size", "bid", "ask", "bid_size", "ask_size", "cum_volume", "seq"), 10**8)
+    given = [*ROWS, {"symbol": "005930", "time_us": NINE_US, "kind": 2, "side": 1, **whole}]
+    pages = list(messages.of_page(Page(market.ticks(given), "abc", 11, 99), "json"))
+    bars = candles.build(market.ticks(ROWS))
+    date = date_of(int(market.ticks(ROWS).trade_date[0]))
+    day = daily_bars.from_rows("005930", "krx", [tuple(range(20528, 20542))])
+    names = [
+        [json.loads(value) for _, value in of(RAW, pages)],
+        [json.loads(value) for _, value in of(PROCESSED, pages)],
+        [json.loads(one.value) for one in messages.of_bars(bars, "json")],
+        [json.loads(one.value) for one in messages.of_days(date, "krx", {"005930": NINE_US}, {"005930": day}, "json")],
+        [json.loads(one.value) for one in messages.of_statistics("krx", [Statistics("005930", 7, b"{}")], "json")],
+    ]
+    fields = [set().union(*found) for found in names]
+    fields[0] |= set().union(*(row for found in names[0] for row in found["rows"]))
+    raw, processed, chart, daily, statistics = documented()
+
+    assert [set(raw), set(processed), set(chart), set(statistics)] == [fields[0], fields[1], fields[2], fields[4]]
+    assert set(chart) - {"rev"} | set(daily) - {"timeframe", "rev", "close", "time_us", "trade_date"} == fields[3]
 
 
 @pytest.mark.parametrize("form", ["json", "arrow"])
