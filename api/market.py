@@ -20,9 +20,9 @@ import msgspec
 import redis
 
 from analytics.statistics import market
+from analytics.statistics.figures import exact, number
 from analytics.statistics.formulas import standings
 from analytics.statistics.formulas.standings import Standing
-from analytics.statistics.series import exact, number
 from api.rest import jsontext
 from marketdata.models import Symbol
 from marketdata.realtime import feed as feed_stream

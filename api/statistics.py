@@ -27,12 +27,13 @@ NAMES = (
     "spreadShare", "bidDepth", "askDepth", "imbalance",
 )  # fmt: skip
 """What the statistics of a symbol have beside `symbol`, `feed`, the time `t`, the trading date `td`, the list
-`tradeSizes` and `betaIndex`."""
+`tradeSizes`, and `betaIndex` and what follows it."""
 SIZES = ("below_10", "below_100", "below_1000", "below_10000", "below_100000", "larger")
 COLUMNS = (
     Column("symbol"), Column("feed"), Column("time", "time"), Column("trading_date", "date"),
     *(Column(re.sub("([A-Z])", r"_\1", name).lower(), "decimal", 14) for name in NAMES),
-    *(Column(f"trades_{name}", "integer") for name in SIZES), Column("beta_index"),
+    *(Column(f"trades_{name}", "integer") for name in SIZES), Column("beta_index"), Column("beta_dates", "integer"),
+    Column("beta_missing"),
 )  # fmt: skip
 
 
@@ -82,6 +83,7 @@ def _row(content: dict[str, Any]) -> tuple[Any, ...]:
     return (
         content["symbol"], content["feed"], content["t"], content["td"],
         *(_plain(content[name]) for name in NAMES), *(_plain(one) for one in sizes), content.get("betaIndex") or "",
+        _plain(content.get("betaDates")), content.get("betaMissing") or "",
     )  # fmt: skip
 
 

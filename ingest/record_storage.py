@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analytics.series import index_closes
 from ingest.batch_decoding import RecordGroup
 from marketdata.realtime import records_feed
 from marketdata.storage import storage
@@ -26,6 +27,7 @@ def store(groups: Sequence[RecordGroup]) -> None:
         storage().store_books(books)
     if events:
         storage().store_events(events)
+        index_closes.note(events)
 
 
 def switched(groups: Sequence[RecordGroup]) -> list[str]:

@@ -50,6 +50,7 @@ TABLES = (
     "order_books",
     "stock_prices",
     "market_events",
+    "index_close",
     "cache_realtime_data",
     "cache_chart_data",
     "cache_stats_data",

@@ -21,6 +21,7 @@ from django.db.models import Count, Max, Q
 from analytics.alerts import due as due_alerts
 from analytics.charts import due as charts
 from analytics.quality import due as quality
+from analytics.series import index_closes
 from analytics.statistics import indices, market, series
 from marketdata import metrics
 from marketdata.calendar import trading_dates
@@ -31,12 +32,14 @@ from marketdata.realtime import feed as feed_stream
 from marketdata.realtime.stats import Statistics, Taken
 from marketdata.reference import corporate_actions
 from marketdata.storage import StorageError, storage
-from marketdata.storage.base import CachedStats
+from marketdata.storage.base import EVENTS, CachedStats
 
 log = logging.getLogger(__name__)
 
 LONGEST_S = 5.0
 """Caches and clocks wait for the same worker."""
+INDEX_DAYS = datetime.timedelta(days=2 * series.DAYS)
+"""In which the dates of betas lie."""
 SEEDED_TOGETHER = 500
 """Rows of cache_stats_data of one question."""
 
@@ -65,7 +68,10 @@ def recompute(
 ) -> int:
     """Compute anew, with nothing of what was noted on the way, and whatever else is due: of these symbols and this
     feed, by default of all that traded on `date`, without one of all that have statistics or are collected; and their
-    candles for readers in SQL. Returns how many series that were."""
+    candles for readers in SQL. Of all, also what the events of that date, or of all that are there, tell of indices.
+    Returns how many series that were."""
+    if not symbols and feed is None:
+        index_closes.fill(storage().dates(EVENTS) if date is None else [date])
     connection = live_state.connection()
     pairs = set(_known() if date is None else storage().day_series(date))
     chosen = sorted(
@@ -142,8 +148,9 @@ def _put(connection: redis.Redis, feed: str, taken: Taken, symbols: Sequence[str
 
 def mark_all_if_changed(connection: redis.Redis) -> bool:
     """Mark every series when something changed that no commit tells of: the trading day, a rollover, daily candles made
-    anew, voided ticks, corporate actions and names of shares; and in a Redis that was emptied or started again, which
-    may have lost what was due. Returns whether that was so."""
+    anew, voided ticks, corporate actions and names of shares, closes of earlier dates of indices that are told as
+    events; and in a Redis that was emptied or started again, which may have lost what was due. Returns whether that was
+    so."""
     _seed(connection)
     state = _state(connection, rollover.utc_now())
     if connection.get(stats.BEGUN) == state:
@@ -186,8 +193,13 @@ def _state(connection: redis.Redis, now: datetime.datetime) -> bytes:
         code: trading_dates.calendar(code).trade_date(int(now.timestamp()) * 1_000_000)
         for code in Market.objects.order_by("code").values_list("code", flat=True)
     }
+    current = rollover.current_date(now)  # whose closes go on
+    closes = [
+        (code, one.trade_date.tolist(), one.close.tolist())
+        for code, one in index_closes.since(current - INDEX_DAYS, current).items()
+    ]
     told = (
-        rollover.current_date(now), days, runs, orders, actions, renames, settings.STATS_INDEX,
-        indices.read(settings.STATS_INDEX), feed_stream.current_epoch(connection),
+        current, days, runs, orders, actions, renames, settings.STATS_INDEX, indices.read(settings.STATS_INDEX),
+        closes, feed_stream.current_epoch(connection),
     )  # fmt: skip
     return hashlib.sha256(repr(told).encode()).digest()

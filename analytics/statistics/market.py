@@ -13,9 +13,10 @@ import numpy as np
 import redis
 
 from analytics.series import snapshots
+from analytics.statistics.figures import exact, number
 from analytics.statistics.formulas import comovement, standings, volatility
 from analytics.statistics.formulas.standings import Standing
-from analytics.statistics.series import LONG, Reader, exact, number
+from analytics.statistics.series import LONG, Reader
 from marketdata.models import Symbol
 from marketdata.realtime import stats
 from marketdata.types import categories

@@ -21,13 +21,16 @@ import msgspec
 import numpy as np
 import redis
 
-from analytics.series import adjustment, day_statistics, latest, snapshots, timeframes, trading_days
+from analytics.series import adjustment, day_statistics, index_closes, latest, snapshots, timeframes, trading_days
 from analytics.series.adjustment import Factor
+from analytics.series.index_closes import Closes
 from analytics.series.trading_days import Dates
-from analytics.statistics import indices
-from analytics.statistics.formulas import books, comovement, flows, profiles, volatility
+from analytics.statistics import betas, indices
+from analytics.statistics.figures import exact, number
+from analytics.statistics.formulas import books, flows, profiles, volatility
 from analytics.statistics.formulas.flows import Flows
 from analytics.statistics.formulas.profiles import Profile
+from analytics.statistics.indices import Index
 from marketdata.calendar import trading_dates
 from marketdata.models import Symbol
 from marketdata.realtime import stats
@@ -40,18 +43,19 @@ from marketdata.types.categories import category_of
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
 from marketdata.types.order_books import OrderBook
-from marketdata.types.tick_arrays import ABSENT, PRICE_UNIT, SIZE_UNIT, Ticks, decimal_text
+from marketdata.types.tick_arrays import ABSENT, PRICE_UNIT, SIZE_UNIT, Ticks
 from marketdata.types.units import DAY_US, EPOCH_DATE, MINUTE_US, date_of, day_of
 from terminals import wire
 
 PROFILE_DAYS = 20
 RECENT_MINUTES = 30
 SHORT, LONG = 20, 60  # trading dates of the rolling figures
-DAYS = LONG + 1
+SPARE = 10
+"""Of the dates that are read, how many a symbol or its index may lack without a beta being lost for it."""
+DAYS = LONG + 1 + SPARE
 TOGETHER = 10
 """Symbols whose minutes are read at once: rows take several times the memory of the arrays that are made of them, and
 there are more of them with each minute of the day."""
-PLACES = 8  # of what is no exact number
 _READ = ("price", "size", "side")
 
 
@@ -199,8 +203,8 @@ def bodies(
     feed: str, symbols: Sequence[str], connection: redis.Redis, now: datetime.datetime, *, index: str
 ) -> dict[str, bytes]:
     """The statistics of these symbols of a feed as JSON; of one that is not registered or never traded there is
-    nothing. `index` is the symbol to which betas are ("": an index that is collected), `now` says which factors are in
-    force."""
+    nothing. `index` is the symbol to which betas are ("": an index that is collected or told), `now` says which
+    factors are in force."""
     reader = Reader(feed, symbols, now, snapshots.dates(now))
     markets = _markets(reader, index, now)
     shown, split, usual = reader.books(), reader.flows(connection), reader.profiles(connection)
@@ -208,7 +212,8 @@ def bodies(
     return {
         code: msgspec.json.encode(
             {"symbol": code, "feed": feed}
-            | _of_days(days, *markets.get(code, (None, None)))
+            | _of_days(days)
+            | _of_market(days, reader.shares[code].category, index, markets.get(code))
             | _of_minutes(days, reader.minutes.get(code), reader.shares[code].timezone, usual[code])
             | _of_flows(split.get(code), reader.minutes.get(code))
             | _of_book(shown.get(code))
@@ -217,21 +222,29 @@ def bodies(
     }
 
 
-def _markets(reader: Reader, chosen: str, now: datetime.datetime) -> dict[str, tuple[str, DailyBars]]:
-    """Of each share the code of the index that its beta is to, and its days: on the same feed, where the index has
-    none there on its primary one."""
-    found = indices.read(chosen)
-    of_share = {
-        code: one
-        for code, share in reader.shares.items()
-        if (one := indices.of_symbol(share.category, share.market, found, chosen=chosen)) is not None
-    }
-    wanted = {one.code: one.feed for one in of_share.values()}
+def _markets(reader: Reader, chosen: str, now: datetime.datetime) -> dict[str, tuple[str, Closes | None]]:
+    """Of each share the code of the index that its beta is to, and its closes, None if it has none: of one that is
+    collected on the same feed, where it has no days there on its primary one, else of one that is told as events."""
+    oldest = min((int(days.trade_date[0]) for days in reader.days.values()), default=None)
+    closes = {} if oldest is None else index_closes.since(date_of(oldest))
+    found = indices.read(chosen, closes)
+    of_share = _indices(reader, found, chosen)
+    wanted = {one.code: one.feed for one in of_share.values() if not one.is_told}
     days = Reader(reader.feed, sorted(wanted), now, reader.known).days if wanted else {}
     for feed in sorted({feed for code, feed in wanted.items() if code not in days} - {reader.feed}):
         elsewhere = [code for code, primary in wanted.items() if primary == feed and code not in days]
         days = days | Reader(feed, elsewhere, now, reader.known).days
-    return {code: (one.code, days[one.code]) for code, one in of_share.items() if one.code in days}
+    closes |= {code: Closes(one.trade_date, one.close) for code, one in days.items()}
+    if wanted.keys() - days.keys():
+        of_share |= _indices(reader, [one for one in found if one.is_told or one.code in days], chosen)
+    return {code: (one.code, closes.get(one.code)) for code, one in of_share.items()}
+
+
+def _indices(reader: Reader, found: Sequence[Index], chosen: str) -> dict[str, Index]:
+    of_each = {
+        code: indices.of_symbol(one.category, one.market, found, chosen=chosen) for code, one in reader.shares.items()
+    }
+    return {code: one for code, one in of_each.items() if one is not None}
 
 
 def _note_recent(connection: redis.Redis, reader: Reader, usual: Mapping[str, Profile]) -> None:
@@ -247,7 +260,7 @@ def _note_recent(connection: redis.Redis, reader: Reader, usual: Mapping[str, Pr
             notes.add(code, stats.recent_note(day, scaled))
 
 
-def _of_days(days: DailyBars, index: str | None, market: DailyBars | None) -> dict[str, Any]:
+def _of_days(days: DailyBars) -> dict[str, Any]:
     now, before = int(days.last[-1]), int(days.close[-2]) if len(days) > 1 else None
     change = None if before is None else now - before
     regular = days.regular_open != ABSENT
@@ -266,17 +279,12 @@ def _of_days(days: DailyBars, index: str | None, market: DailyBars | None) -> di
         "volatilityClose": number(volatility.close_to_close(close, SHORT)[-1]),
         "volatilityParkinson": number(volatility.parkinson(high, low, SHORT)[-1]),
         "volatilityGarmanKlass": number(volatility.garman_klass(open_, high, low, close, SHORT)[-1]),
-        "beta": number(_beta(days, market)), "betaIndex": index,
     }  # fmt: skip
 
 
-def _beta(days: DailyBars, market: DailyBars | None) -> float:
-    """Over the dates on which both have a close."""
-    if market is None:
-        return float("nan")
-    _, mine, its = np.intersect1d(days.trade_date, market.trade_date, assume_unique=True, return_indices=True)
-    returns = [volatility.log_returns(close / PRICE_UNIT)[1:] for close in (days.close[mine], market.close[its])]
-    return comovement.beta(returns[0], returns[1], LONG)
+def _of_market(days: DailyBars, category: str, chosen: str, found: tuple[str, Closes | None] | None) -> dict[str, Any]:
+    index, market = found or (None, None)
+    return betas.of_symbol(days, category, chosen=chosen, index=index, market=market, window=LONG)
 
 
 def _of_minutes(days: DailyBars, minutes: Bars | None, timezone: str, usual: Profile) -> dict[str, Any]:
@@ -374,13 +382,3 @@ def _stretches(places: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
 
 def _scaled(text: str, unit: int) -> int:
     return int(Decimal(text) * unit)
-
-
-def exact(value: int | None, scale: int) -> msgspec.Raw | None:
-    """An integer in 10**-scale as a JSON number, to the digit."""
-    return None if value is None else msgspec.Raw(decimal_text(value, scale).encode())
-
-
-def number(value: Any) -> float | None:
-    """As JSON shows it; None where there is nothing to tell."""
-    return None if value is None or not np.isfinite(value) else round(float(value), PLACES)

@@ -35,6 +35,7 @@ from marketdata.models import AlertRule
 from marketdata.models.reference import FEED_PATTERN, PLAIN_PATTERN, SYMBOL_PATTERN
 from marketdata.realtime import inspection, pipeline_history
 from marketdata.reference import corporate_actions
+from marketdata.types import told_indices
 from marketdata.types.units import DAY_US
 
 OURS = ("format",)  # REST framework's own: which renderer
@@ -252,7 +253,7 @@ class RecordsQuery(Query):
     sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="asc")
 
 
-INDEX = "index"
+INDEX = told_indices.EVENT
 """The type of events by which a source tells indices that are no symbols."""
 MOST_INDEX_DAYS = 7
 """Of one index's events in one question: every body of that time is looked into."""

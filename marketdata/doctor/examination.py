@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from marketdata import alarms
-from marketdata.doctor import clocks, disks, encryption, preparation, processes, servers, standbys
+from marketdata.doctor import clocks, disks, encryption, preparation, processes, servers, standbys, statistics
 from marketdata.doctor.copies import other_place
 from marketdata.doctor.fanout import fanout
 from marketdata.doctor.findings import Finding, Level, answers
@@ -27,7 +27,7 @@ def examine() -> list[Finding]:
     for look in (
         preparation.program, servers.database, standbys.database_nodes, servers.redis_servers, standbys.sentinels,
         clocks.clocks, clocks.synchronisation, disks.disks, disks.archive, preparation.migrations,
-        preparation.calendar, encryption.connections, encryption.terminals, encryption.pages,
+        preparation.calendar, statistics.betas, encryption.connections, encryption.terminals, encryption.pages,
         processes.ingest_servers, processes.broker, processes.workers, processes.beat, processes.mail, fanout,
         other_place, login_provider,
     ):  # fmt: skip

@@ -8,6 +8,7 @@ from marketdata.models.corporate_actions import AdjustmentFactor, SymbolRename
 from marketdata.models.drawings import Drawing
 from marketdata.models.fanout import FanoutPosition, FeedChange
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook, StockPrice
+from marketdata.models.indices import IndexClose
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
 from marketdata.models.ledger import (
     DeadLetter,
@@ -54,6 +55,7 @@ __all__ = [
     "FeedOwner",
     "FeedPending",
     "Gap",
+    "IndexClose",
     "IngestBatch",
     "IngestBatchDay",
     "IngestReject",

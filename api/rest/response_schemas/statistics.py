@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from analytics.statistics import betas
 from api.rest.response_schemas.candles import Bar
 
 
@@ -61,8 +62,17 @@ class NewestStats(serializers.Serializer[Any]):
     volatilityIntraday = _share("of the date alone, by its minutes' closes")  # noqa: N815
     beta = _share("to `betaIndex`, over 60 daily returns")
     betaIndex = serializers.CharField(  # noqa: N815
-        required=False, allow_null=True, help_text="the symbol of STATS_INDEX, or an index of its market"
+        required=False, allow_null=True,
+        help_text="the symbol of STATS_INDEX, or an index of its market: one that is collected, or the code of one that"
+        " KIS tells as events",
+    )  # fmt: skip
+    betaDates = serializers.IntegerField(  # noqa: N815
+        required=False, help_text="dates on which both have a close, up to the 61 that it takes"
     )
+    betaMissing = serializers.ChoiceField(  # noqa: N815
+        list(betas.MISSING), required=False, allow_null=True,
+        help_text="why there is none: " + "; ".join(f"`{word}` {why}" for word, why in betas.MISSING.items()),
+    )  # fmt: skip
     volume = _size()
     turnover = serializers.DecimalField(38, 14, coerce_to_string=False)
     trades = serializers.IntegerField()

@@ -3,6 +3,7 @@
 import { Digits, number, short, size } from "./format.js";
 import { painter } from "./paint.js";
 import * as rest from "./rest.js";
+import { NAMES } from "./told_indices.js";
 
 const KEY = "naru.statistics";
 const SIZES = ["< 10", "< 100", "< 1,000", "< 10,000", "< 100,000", "≥ 100,000"]; // shares of a trade
@@ -12,13 +13,28 @@ const signed = (value, digits = 2) => (known(value) ? `${value > 0 ? "+" : value
 const grown = (value) => (known(value) ? signed(Math.expm1(value)) : "–"); // returns are logarithmic
 const shares = (value) => (known(value) ? (value < 1e7 ? size(value) : short(value)) : "–");
 
+const NO_BETA = {
+  no_share: () => gettext("none of this kind"),
+  no_index: () => gettext("no index collected"),
+  index_without_days: (index) => (index ? interpolate(gettext("no closes of %s"), [index]) : gettext("STATS_INDEX has no closes")),
+  few_dates: (index, dates) => interpolate(gettext("%s of 61 dates with %s"), [dates, index]),
+  index_still: (index) => interpolate(gettext("%s did not move"), [index]),
+};
+
+// To which index it is, or why there is none.
+function beta(one) {
+  const index = NAMES[one.betaIndex] ?? one.betaIndex;
+  if (known(one.beta)) return number(one.beta, 2) + (index ? ` (${index})` : "");
+  return NO_BETA[one.betaMissing]?.(index, one.betaDates) ?? "–";
+}
+
 // What each is called, what it says of {one} and how it is counted.
 const ROWS = [
   [gettext("Return 1 · 5 · 20 · 60 days"), (one) => [one.return1d, one.return5d, one.return20d, one.return60d].map(grown).join(" · "), gettext("closes of dates on which it traded, adjusted")],
   [gettext("Volatility a year"), (one) => share(one.volatilityClose, 1), gettext("by closes of 20 dates")],
   [gettext("Parkinson · Garman–Klass"), (one) => `${share(one.volatilityParkinson, 1)} · ${share(one.volatilityGarmanKlass, 1)}`, gettext("volatility a year, by the ranges of 20 dates")],
   [gettext("Volatility today"), (one) => share(one.volatilityIntraday), gettext("by the closes of its minutes, not a year's")],
-  [gettext("Beta"), (one) => number(one.beta, 2) + (known(one.beta) && one.betaIndex ? ` (${one.betaIndex})` : ""), gettext("to the index, over 60 daily returns")],
+  [gettext("Beta"), beta, gettext("to the index, over 60 daily returns")],
   [gettext("VWAP"), (one, price) => price(one.vwap, 2), gettext("of all trades of the date")],
   [gettext("Last against VWAP"), (one) => signed(one.vwapDeviation), ""],
   [gettext("Volume against usual"), (one) => (known(one.volumeRatio) ? `×${number(one.volumeRatio, 2)}` : "–"), gettext("by the mean of 20 dates up to the same minute")],

@@ -4,7 +4,7 @@ import * as rest from "./rest.js";
 
 const OFTEN_MS = 5000, SELDOM_MS = 60_000; // while some are told; while none is
 const BACK_MS = 24 * 3_600_000, NEWEST = 60, POINTS = 500;
-const NAMES = { "0001": gettext("KOSPI"), 1001: gettext("KOSDAQ"), 2001: gettext("KOSPI 200") };
+export const NAMES = { "0001": gettext("KOSPI"), 1001: gettext("KOSDAQ"), 2001: gettext("KOSPI 200") };
 const FALLEN = new Set(["4", "5"]); // of prdy_vrss_sign: the lower limit, lower
 
 // One of KIS's events as a row of the strip; null if it tells no value.

@@ -41,6 +41,17 @@ def test_an_index_stands_for_the_market_that_it_is_called_as(category, market, o
     assert (found.code if found else None) == code
 
 
+def test_one_that_is_told_as_events_stands_behind_one_that_is_collected_and_called_alike():
+    told = [Index("0001", ("0001", "kospi"), "KRX", ""), Index("1001", ("1001", "kosdaq"), "KRX", "")]
+    collected = [index("KOSPI Index", "kospi"), index("K2", "kospi200")]
+
+    assert [one.is_told for one in (*told, *collected)] == [True, True, False, False]
+    assert of_symbol("kospi", "KRX", [*collected, *told], chosen="") is collected[0]
+    assert of_symbol("kospi", "KRX", [collected[1], *told], chosen="") is told[0]
+    assert of_symbol("kosdaq", "KRX", [*collected, *told], chosen="") is told[1]
+    assert of_symbol("overseas", "NYSE", told, chosen="") is None
+
+
 def test_the_symbol_that_was_chosen_stands_for_all():
     for category, market in (("kosdaq", "KRX"), ("fx", "KRX"), ("overseas", "NYSE")):
         assert of_symbol(category, market, EVERY[:1], chosen="K2") is EVERY[0]
