@@ -24,18 +24,14 @@ _BESIDE = re.compile(r"\s|index|composite|지수|종합")
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index that is collected: what it is called, without what may stand beside a name, and its primary feed; ""
-    of one that is told as events."""
+    """An index: what it is called, without what may stand beside a name, and its primary feed. One that is told as
+    events has daily closes alone (`analytics.series.index_closes`), of no feed."""
 
     code: str
     names: tuple[str, ...]
     market: str
     feed: str
-
-    @property
-    def is_told(self) -> bool:
-        """Whether it has daily closes alone (`analytics.series.index_closes`) and no candles."""
-        return not self.feed
+    is_told: bool = False
 
 
 def read(chosen: str, told: Collection[str] = ()) -> list[Index]:
@@ -49,7 +45,7 @@ def read(chosen: str, told: Collection[str] = ()) -> list[Index]:
         )
     ]
     return collected + [
-        Index(code, _names(code, name), told_indices.MARKET, "")
+        Index(code, _names(code, name), told_indices.MARKET, "", is_told=True)
         for code, name in told_indices.NAMES.items()
         if code in told and chosen in ("", code)
     ]

@@ -42,10 +42,11 @@ def test_an_index_stands_for_the_market_that_it_is_called_as(category, market, o
 
 
 def test_one_that_is_told_as_events_stands_behind_one_that_is_collected_and_called_alike():
-    told = [Index("0001", ("0001", "kospi"), "KRX", ""), Index("1001", ("1001", "kosdaq"), "KRX", "")]
+    told = [
+        Index(code, (code, name), "KRX", "", is_told=True) for code, name in (("0001", "kospi"), ("1001", "kosdaq"))
+    ]
     collected = [index("KOSPI Index", "kospi"), index("K2", "kospi200")]
 
-    assert [one.is_told for one in (*told, *collected)] == [True, True, False, False]
     assert of_symbol("kospi", "KRX", [*collected, *told], chosen="") is collected[0]
     assert of_symbol("kospi", "KRX", [collected[1], *told], chosen="") is told[0]
     assert of_symbol("kosdaq", "KRX", [*collected, *told], chosen="") is told[1]
