@@ -3,6 +3,7 @@
 import datetime
 import itertools
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from marketdata.storage import storage
 from marketdata.storage.base import EVENTS
 from marketdata.types.tick_arrays import PRICE_UNIT, batch_number
 from terminals import wire
-from tests.integration.serving import REPLAY, serving
+from tests.integration.serving import REPLAY, and_leave, serving
 from tests.integration.test_days import MONDAY
 from tests.integration.test_statistics import told, without_time
 from tests.market import DAY_US, MINUTE_US, NINE_US
@@ -93,6 +94,18 @@ def test_the_close_of_an_index_is_what_was_told_last_from_the_opening_on_whateve
             IndexClose.objects.update(close=1, time_us=0)
         assert index_closes.fill(storage().dates(EVENTS)) == 2
         assert list(rows.all()) == kept
+
+
+def test_of_workers_that_store_at_once_the_newest_value_stays(serving):
+    minutes = [11, 3, 17, 0, 19, 7, 5, 2, 18, 13, 1, 9, 15, 4, 16, 6, 14, 8, 12, 10]
+
+    def one(minute):
+        and_leave(lambda: tell((0, minute, "0001", str(2700 + minute)), (0, minute, "1001", str(900 - minute))))
+
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(one, minutes))
+
+    assert closes() == [("0001", 0, 2719), ("1001", 0, 881)]
 
 
 def test_betas_are_to_the_index_that_is_told_where_none_is_collected(serving):
