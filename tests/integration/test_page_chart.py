@@ -15,7 +15,7 @@ from marketdata.types.order_books import MarketEvent
 from tests.integration.serving import and_leave, minute, serving
 from tests.integration.test_page import CANDLES, KST_S, MINUTES, held, looked_at, shut_out
 from tests.integration.test_stream_served import web
-from tests.market import DAY_US, NINE_US
+from tests.market import DAY_US, MINUTE_US, NINE_US
 from tests.waiting import until
 
 __all__ = ["serving", "web"]
@@ -148,6 +148,104 @@ def drawn_by_values(page, expect, found):
     until(lambda: found(page)[1:] == [note], seconds=60, what="the note of a form")
 
 
+# What the address names beside the candles of a feed, what it cannot mean, and how the former is written again.
+NAMED = """async (given) => {
+  const { compared, key, named } = await import("/static/api/page/address.js");
+  return given.map(([vs, shown]) => {
+    const { found, wrong } = compared(vs, shown);
+    return [found.map(key), wrong, named(found, shown)];
+  });
+}"""
+ADDRESSES: tuple[tuple[tuple[str, str], tuple[list[str], list[str], str]], ...] = (
+    (("000660,000660", "krx"), (["krx:000660"], [], "000660")),
+    (("nxt:000660,krx:000660,000660", "krx"), (["nxt:000660", "krx:000660"], [], "nxt:000660,000660")),
+    (("krx:000660,bb:ESA Index", "nxt"), (["krx:000660", "bb:ESA Index"], [], "krx:000660,bb:ESA Index")),
+    (("KRX:000660,krx:A:1,krx:b:1", "krx"), (["krx:KRX:000660", "krx:A:1", "krx:b:1"], [], "KRX:000660,A:1,krx:b:1")),
+    ((",krx:,*,nxt:*, A ", "krx"), (["krx:A"], ["krx:", "*", "nxt:*"], "A")),
+)
+SAME = """async (given) => {
+  const { isSame } = await import("/static/api/page/told_indices.js");
+  return given.map(([code, symbol, name, name_en]) => isSame(code, { symbol, name, name_en }));
+}"""
+
+
+def across_feeds(page, expect, first, commit):
+    """Symbols of other feeds beside the candles: found by the search over all feeds or of a named one, at the times of
+    the candles whatever their hours, moving, and still the same beside another feed."""
+    late = MINUTES - 10
+    commit([minute(late, symbol="035420", price="303"), minute(late + 3, symbol="035420", price="306")], name="nxt")
+    commit([minute(late, price="71000"), minute(MINUTES, price="71710")], name="nxt")
+    page.goto(first)
+    page.wait_for_selector('body[data-stream="live"]')
+    page.wait_for_function("() => drawn.panes()[0].getSeries()[0].data().length > 500")
+    assert page.evaluate(NAMED, [given for given, _ in ADDRESSES]) == [list(told) for _, told in ADDRESSES]
+
+    page.keyboard.press("c")
+    page.keyboard.insert_text("다온")
+    page.wait_for_selector('#comparison .offered button[data-code="035420"][data-feed="nxt"]')
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{first}&vs=nxt:035420")
+    offered, told = page.locator("#comparison .offered button"), page.locator("#comparison [role=status]")
+    page.fill("#comparison input", "nofeed:00")
+    expect(told).to_have_text("no such feed")
+    expect(offered).to_have_count(0)
+    page.fill("#comparison input", "nxt:0")  # what that feed has brought, less what is compared already
+    expect(offered).to_have_count(1)
+    expect(offered).to_have_attribute("data-code", "005930")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{first}&vs=nxt:035420,nxt:005930")
+    assert shut_out(page) == []
+    page.locator("#comparison form button").press(
+        "Enter"
+    )  # a pointer would be left on the chart, which tells of its candle
+    candles = page.evaluate("drawn.panes()[0].getSeries()[0].data().map((one) => one.time)")
+    page.wait_for_function(COUNTS, arg=[0, 2, len(candles)])
+    at = {number: NINE_US // 1_000_000 + KST_S + number * 60 for number in (late, late + 3)}
+    stood = {str(when): 300 if when < at[late] else 303 if when < at[late + 3] else 306 for when in candles}
+    assert page.evaluate(DRAWN, [0, 2]) == stood
+    assert page.evaluate(DRAWN, [0, 3])[str(candles[-2])] == 71000
+    view = {"from": len(candles) - 90, "to": len(candles)}  # whatever the width of a phone made of it
+    page.evaluate("view => drawn.timeScale().setVisibleLogicalRange(view)", view)
+    value = page.locator('#compared [data-code="035420"]')
+    expect(value.locator("span")).to_have_text("+2.00%")
+    expect(value.locator("b")).to_have_text("다온통신 nxt")
+
+    # No stream tells of it: it is asked for, and how the minutes between ended.
+    commit([minute(MINUTES - 1, symbol="035420", price="309")], name="nxt")
+    commit([minute(MINUTES + 5, symbol="035420", price="312")], name="nxt")
+    expect(value.locator("span")).to_have_text("+4.00%")
+    page.wait_for_function(f"expected => ({DRAWN})([0, 2])[expected] === 309", arg=str(candles[-2]))
+
+    # Beside another feed they are what they were; the one that is looked at comes back when another one is.
+    page.fill("#search", "다온")
+    page.locator('#watch tr[data-code="035420"]').click()
+    expect(page.locator("#name")).to_have_text("다온통신")
+    expect(page).to_have_url(re.compile("feed=nxt&symbol=035420&timeframe=1Min&vs=035420,005930$"))
+    expect(page.locator("#compared li")).to_have_count(2)
+    expect(page.locator("#compared b").nth(1)).to_have_text("가람전자")
+    page.fill("#search", "나래")
+    page.locator('#watch tr[data-code="000660"]').click()
+    expect(page).to_have_url(re.compile("feed=krx&symbol=000660&timeframe=1Min&vs=nxt:035420,nxt:005930$"))
+    expect(page.locator("#compared li")).to_have_count(3)
+    page.wait_for_selector('body[data-stream="live"]')
+
+    # What cannot be is told, and changes nothing.
+    wrong = f"{first}&vs=nofeed:000660,krx:,nxt:035420"
+    page.goto(wrong)
+    expect(page.locator("#ignored")).to_have_text("not compared: krx:")
+    expect(page.locator('#compared [data-feed="nofeed"]')).to_contain_text("no such feed")
+    expect(value.locator("span")).to_have_text("+4.00%")
+    expect(page).to_have_url(wrong)
+    page.wait_for_selector('body[data-stream="live"]')
+    page.goto(f"{first}&vs=nxt:035420,nxt:005930,000660,035420")
+    expect(page.locator("#ignored")).to_have_text("not compared: 035420 (at most 3 at a time)")
+    expect(page.locator("#compared li")).to_have_count(4)
+    page.wait_for_selector('body[data-stream="live"]')
+    page.goto(first)
+    page.wait_for_selector('body[data-stream="live"]')
+    page.wait_for_function("() => drawn.panes()[0].getSeries()[0].data().length > 500")
+
+
 def set_beside(page, expect, first, commit):
     """Another symbol beside the candles by keys: a line at their times in percent, that moves and goes away again. The
     scale is logarithmic by a key, but in percent while there is another symbol."""
@@ -218,8 +316,9 @@ def told_index(page, expect, aside):
     expect(course).to_be_hidden()
 
 
-def strip_above(page, expect, commit):
-    """The indices of the feed, with their change since the open while no day before is known; they move and open."""
+def strip_above(page, expect, commit, save):
+    """The indices of the feed and then of others, with their change since the open while no day before is known; they
+    move and open. Each is there once."""
     commit(
         [
             minute(0, symbol="K200", price="400.25", size="0.000001"),
@@ -234,7 +333,38 @@ def strip_above(page, expect, commit):
     page.wait_for_selector('body[data-stream="live"]')
     commit([minute(6, symbol="K200", price="402.25", size="0.000001")])
     expect(index).to_have_text("KOSPI 200 402.25 ▲ 2.00 (0.50%)")
+
+    save(code="A_FX", name="USD/KRW", primary_feed="nxt", category="fx")
+    save(code="KSQ", name="코스닥 지수", primary_feed="nxt", category="index")
+    save(code="NONE", name="Never traded", primary_feed="nxt", category="index")
+    rate = {"symbol": "A_FX", "size": "0.000001"}
+    commit([minute(0, price="1400.5", **rate), minute(5, price="1414.505", **rate)], name="nxt")
+    commit([minute(0, symbol="KSQ", price="900")], name="nxt")
+    page.reload()
+    # That of another feed is of an earlier day than what is told, so the latter is there.
+    expect(page.locator("#indices li")).to_have_text([
+        "KOSPI 200 402.25 ▲ 2.00 (0.50%)", "USD/KRW nxt 1,414.505 ▲ 14.005 (1.00%)", "KOSDAQ 880.00 ▲ 5.00 (0.57%)"
+    ])  # fmt: skip
+    page.wait_for_selector('body[data-stream="live"]')
+    commit([minute(6, price="1386.495", **rate)], name="nxt")
+    expect(index.nth(1)).to_have_text("USD/KRW nxt 1,386.495 ▼ 14.005 (1.00%)")
+    commit([{"symbol": "KSQ", "price": "910", "time": time.time_ns() // 1000}], name="nxt")
+    page.reload()
+    expect(page.locator("#indices [data-code]")).to_have_count(3)
+    expect(page.locator("#indices [data-told]")).to_have_count(0)
+    expect(index.nth(2)).to_contain_text("코스닥 지수 nxt 910")
+    alike = [("1001", "KSQ", "코스닥 지수", ""), ("2001", "X", "", "KOSPI 200 Index"), ("0001", "KOSPI 200", "", "")]
+    assert page.evaluate(SAME, [*alike, ("9", "KOSPI", "", "")]) == [True, True, False, False]
     assert shut_out(page) == []
+    index.nth(1).click()
+    expect(page.locator("#name")).to_have_text("USD/KRW")
+    expect(page).to_have_url(re.compile("feed=nxt&symbol=A_FX"))
+    expect(page.locator("#last")).to_have_text("1,386.495")
+    expect(index.first).to_have_text("USD/KRW 1,386.495 ▼ 14.005 (1.00%)")
+    page.go_back()
+    page.wait_for_selector('body[data-stream="live"]')
+    expect(page.locator("#indices li").first).to_have_text("KOSPI 200 402.25 ▲ 2.00 (0.50%)")
+    index = index.first
     index.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#name")).to_have_text("KOSPI 200")
@@ -311,20 +441,23 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         page.wait_for_selector('body[data-stream="live"]')
 
         # What stands above it: no strip without an index.
-        def commit(rows):
-            aside.submit(and_leave, lambda: serving.commit(rows)).result()
+        def commit(rows, **other):
+            aside.submit(and_leave, lambda: serving.commit(rows, **other)).result()
+
+        def save(**fields):
+            aside.submit(and_leave, Symbol(market=krx, **fields).save).result()
 
         expect(page.locator("#indices")).to_be_hidden()
         told_index(page, expect, aside)
-        index = Symbol(code="K200", name="KOSPI 200", market=krx, primary_feed="krx", category="index")
-        aside.submit(and_leave, index.save).result()
-        strip_above(page, expect, commit)
+        save(code="K200", name="KOSPI 200", primary_feed="krx", category="index")
+        strip_above(page, expect, commit, save)
 
         # Drawings of a visitor: by the pointer, moved, taken back; by their values; there again after a reload.
         page.goto(first)
         page.wait_for_selector('body[data-stream="live"]')
         page.wait_for_function("() => drawn.panes()[0].getSeries()[0].data().length > 500")
         set_beside(page, expect, first, commit)
+        across_feeds(page, expect, first, commit)
         page.keyboard.press("d")
         expect(page.locator("#drawtold")).to_contain_text("Kept in this browser only")
         drawn_by_hand(page, kept)
@@ -373,9 +506,13 @@ def test_the_chart_of_a_desk(web, serving, chromium):
 
 
 def test_over_a_split_prices_of_before_are_told_as_if_it_had_been_in_force_then(web, serving, chromium):
-    def day(number, price, symbol="005930"):
-        return {"symbol": symbol, "time": NINE_US + number * DAY_US, "price": price}
+    def day(number, price, symbol="005930", hours=0):
+        return {"symbol": symbol, "time": NINE_US + number * DAY_US + hours * 60 * MINUTE_US, "price": price}
 
+    # A date of New York begins 13 hours after that of Seoul, and its trades are at night there.
+    abroad = Market.objects.create(code="ABROAD", timezone="America/New_York")
+    Symbol.objects.create(code="USX", market=abroad, primary_feed="us")
+    serving.commit([day(0, "200", "USX", 14), day(1, "210", "USX", 14)], name="us")
     AdjustmentFactor.objects.create(symbol="005930", ex_date="2026-03-17", kind="split", old_rate=1, new_rate=5)
     serving.commit([day(0, "70000"), day(0, "100", "000660")])
     serving.commit([day(1, "14140"), day(1, "101", "000660")])
@@ -402,9 +539,24 @@ def test_over_a_split_prices_of_before_are_told_as_if_it_had_been_in_force_then(
         expect(page.locator("#legend")).to_contain_text("split 1 → 5")
         page.click('button[data-frame="1Week"]')
         drawn("14280")
-        # Compared with the other way round, it is the same.
-        page.goto(f"http://{web}/?feed=krx&symbol=000660&timeframe=1Day&vs=005930")
+        # Compared with the other way round, it is the same; a day is that of its date, whatever its zone.
+        page.goto(f"http://{web}/?feed=krx&symbol=000660&timeframe=1Day&vs=005930,us:USX")
         expect(page.locator("#compared li").nth(1)).to_contain_text("+2.00%")
+        expect(page.locator("#compared li").nth(2)).to_contain_text("+5.00%")
         page.wait_for_selector('body[data-stream="live"]')
+        seoul_s = NINE_US // 1_000_000 - 9 * 3600 + KST_S
+        first_s, second_s, third_s = (str(seoul_s + number * DAY_US // 1_000_000) for number in range(3))
+        assert page.evaluate(DRAWN, [0, 3]) == {first_s: 200, second_s: 210}
+        assert page.evaluate(DRAWN, [0, 2]) == {first_s: 14000, second_s: 14280}
+
+        # A new day: one that is another share from it on is adjusted, and one of another feed is asked for.
+        again = AdjustmentFactor(symbol="005930", ex_date="2026-03-18", kind="split", old_rate=1, new_rate=2)
+        aside.submit(and_leave, again.save).result()
+        aside.submit(and_leave, lambda: serving.commit([day(2, "7140"), day(2, "101", "000660")])).result()
+        aside.submit(and_leave, lambda: serving.commit([day(2, "220", "USX", 14)], name="us")).result()
+        page.wait_for_function(f"expected => JSON.stringify(({DRAWN})([0, 2])) === JSON.stringify(expected)",
+                               arg={first_s: 7000, second_s: 7140, third_s: 7140})  # fmt: skip
+        page.wait_for_function(f"expected => JSON.stringify(({DRAWN})([0, 3])) === JSON.stringify(expected)",
+                               arg={first_s: 200, second_s: 210, third_s: 220})  # fmt: skip
 
     assert wrong == []

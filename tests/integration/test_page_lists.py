@@ -14,6 +14,11 @@ __all__ = ["serving", "web"]
 pytestmark = [pytest.mark.page, pytest.mark.once]
 MANY = 340
 NARROW = "The first {} are shown: narrow them down by the search."
+STANDING = """async (codes) => {
+  const { standings } = await import("/static/api/page/afar.js");
+  const known = await standings(codes.map((symbol) => ({ symbol, feed: "krx" })));
+  return Object.keys(known.get("krx"));
+}"""
 
 
 def test_many_symbols_come_page_by_page_and_another_language_is_switched_to_where_one_is(web, serving, chromium):
@@ -39,6 +44,8 @@ def test_many_symbols_come_page_by_page_and_another_language_is_switched_to_wher
         expect(below.get_by_role("status")).to_have_text(NARROW.format(300))
         expect(below.locator("button")).to_be_hidden()
         assert shut_out(page) == []
+        codes = rows.evaluate_all("rows => rows.map((row) => row.dataset.code)")
+        assert sorted(page.evaluate(STANDING, codes)) == codes  # more than the server takes in one request
         page.fill("#search", "1003")
         expect(rows).to_have_count(40)
         expect(below.get_by_role("status")).to_be_empty()

@@ -1,20 +1,24 @@
-// The dialog in which symbols are set beside the one that is looked at. What is chosen is the page's to keep.
-import { MOST } from "./comparison.js";
+// The dialog in which symbols are set beside the one that is looked at, of its feed or of others. What is chosen is the
+// page's to keep.
+import { key, ofFeed } from "./address.js";
+import { MOST, refusal } from "./comparison.js";
 import { called } from "./format.js";
 import * as rest from "./rest.js";
 
 const SHOWN = 40, WAIT_MS = 200;
 
 export class ComparisonForm {
-  #dialog; #on; #codes = []; #asked = 0; #timer = 0; #shown; #offered; #search; #told; #names = new Map();
+  #dialog; #on; #all = []; #asked = 0; #timer = 0; #shown; #offered; #search; #told; #names = new Map();
 
-  // `on` has chosen(codes) whenever the choice is another one, and question(): the feed and code that are looked at.
+  // `on` has chosen(all) whenever the choice is another one, as {feed, code}; question(): the feed and code that are looked
+  // at; name(key) of one that is on the chart, as far as it is known.
   constructor(dialog, on) {
     [this.#dialog, this.#on] = [dialog, on];
     [this.#shown, this.#offered, this.#search, this.#told] = [".shown", ".offered", "input[type=search]", "[role=status]"].map((what) => dialog.querySelector(what));
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
     this.#search.addEventListener("input", () => {
       clearTimeout(this.#timer);
+      this.#told.textContent = "";
       this.#timer = setTimeout(() => this.#offer(), WAIT_MS);
     });
     this.#search.addEventListener("keydown", (event) => {
@@ -26,66 +30,91 @@ export class ComparisonForm {
   }
 
   // Which are on the chart.
-  set(codes) {
-    this.#codes = codes;
-    this.#shown.hidden = !codes.length;
-    this.#shown.replaceChildren(...codes.map((code) => this.#row(code)));
+  set(all) {
+    this.#all = all;
+    this.#shown.hidden = !all.length;
+    this.#shown.replaceChildren(...all.map((one) => this.#row(one)));
   }
 
   show() {
     [this.#told.textContent, this.#search.value] = ["", ""];
+    this.set(this.#all); // by their names
     this.#offer();
     this.#dialog.showModal();
     this.#search.focus();
   }
 
-  #row(code) {
+  #row(one) {
     const row = document.createElement("li");
-    const name = this.#names.get(code) ?? code;
+    const name = (this.#names.get(key(one)) ?? this.#on.name(key(one))) || one.code;
     const off = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
     off.setAttribute("aria-label", interpolate(gettext("remove %s"), [name]));
     off.addEventListener("click", () => {
-      this.#choose(this.#codes.filter((one) => one !== code), interpolate(gettext("removed: %s"), [name]));
+      this.#choose(this.#all.filter((other) => other !== one), interpolate(gettext("removed: %s"), [name]));
       this.#search.focus();
     });
-    row.append(Object.assign(document.createElement("strong"), { textContent: name }), off);
+    row.append(Object.assign(document.createElement("strong"), { textContent: name }));
+    if (one.feed !== this.#on.question().feed) row.append(Object.assign(document.createElement("small"), { textContent: one.feed }));
+    row.append(off);
     return row;
   }
 
-  #choose(codes, text) {
-    this.#on.chosen(codes);
+  #choose(all, text) {
+    this.#on.chosen(all);
     this.#told.textContent = text;
     this.#offer();
   }
 
   async #offer() {
     const asked = ++this.#asked;
-    const { feed, code } = this.#on.question();
+    const shown = this.#on.question();
     try {
-      const { symbols, next_page_token } = await rest.symbols({ feed, active: "true", limit: SHOWN, search: this.#search.value.trim() || undefined });
+      const { symbols, more } = await this.#found(this.#search.value.trim(), shown.feed);
       if (asked !== this.#asked) return;
-      const found = symbols.filter((one) => one.symbol !== code && !this.#codes.includes(one.symbol));
-      this.#offered.replaceChildren(...found.map((one) => this.#button(one)));
-      const more = next_page_token && interpolate(gettext("The first %s are shown: narrow them down by the search."), [symbols.length]);
-      const word = more || (found.length ? "" : gettext("No symbols."));
+      const there = [shown, ...this.#all].map(key);
+      const found = symbols.filter((one) => !there.includes(key({ feed: one.feed, code: one.symbol })));
+      this.#offered.replaceChildren(...found.map((one) => this.#button(one, shown.feed)));
+      const word = more ? interpolate(gettext("The first %s are shown: narrow them down by the search."), [symbols.length]) : found.length ? "" : gettext("No symbols.");
       if (word) this.#offered.append(Object.assign(document.createElement("li"), { className: "quiet", textContent: word }));
-    } catch {
-      if (asked === this.#asked) this.#told.textContent = gettext("Symbols could not be read: try again.");
+    } catch (error) {
+      if (asked !== this.#asked) return;
+      const refused = error.status === 403 || error.code === rest.UNKNOWN_FEED;
+      this.#told.textContent = refused ? refusal(error) : gettext("Symbols could not be read: try again.");
+      if (refused) this.#offered.replaceChildren();
     }
   }
 
-  #button(symbol) {
+  // What a word finds: without one the symbols of the feed that is shown, with one those of all feeds, each on its
+  // primary one; with `feed:` before it those that this feed has brought, whatever their primary one.
+  async #found(text, shown) {
+    const [feed, word] = ofFeed(text, "");
+    const { symbols, next_page_token: more } = await rest.symbols({ feed: text ? undefined : shown, active: "true", limit: SHOWN, search: word || undefined });
+    if (!feed || !symbols.length) return { symbols, more };
+    const known = await rest.snapshots(symbols.map(({ symbol }) => symbol), feed);
+    return { symbols: symbols.filter(({ symbol }) => known[symbol]?.latestTrade).map((one) => ({ ...one, feed })), more };
+  }
+
+  #button(symbol, shown) {
     const line = document.createElement("li");
     const button = Object.assign(document.createElement("button"), { type: "button" });
-    button.dataset.code = symbol.symbol;
+    [button.dataset.code, button.dataset.feed] = [symbol.symbol, symbol.feed];
     const name = called(symbol) || symbol.symbol;
-    for (const [kind, text] of [["strong", symbol.symbol], ["span", name], ["small", symbol.market]]) button.append(Object.assign(document.createElement(kind), { textContent: text }));
-    button.addEventListener("click", () => {
-      if (this.#codes.length >= MOST) return void (this.#told.textContent = interpolate(gettext("at most %s at a time"), [MOST]));
-      this.#names.set(symbol.symbol, name);
-      this.#choose([...this.#codes, symbol.symbol], interpolate(gettext("added: %s"), [name]));
-    });
+    const where = symbol.feed === shown ? symbol.market : `${symbol.market} · ${symbol.feed}`;
+    for (const [kind, text] of [["strong", symbol.symbol], ["span", name], ["small", where]]) button.append(Object.assign(document.createElement(kind), { textContent: text }));
+    button.addEventListener("click", () => this.#add({ feed: symbol.feed, code: symbol.symbol }, name));
     line.append(button);
     return line;
+  }
+
+  // One more; of another feed only if it may be read.
+  async #add(one, name) {
+    if (this.#all.length >= MOST) return void (this.#told.textContent = interpolate(gettext("at most %s at a time"), [MOST]));
+    try {
+      if (one.feed !== this.#on.question().feed) await rest.snapshots([one.code], one.feed);
+    } catch (error) {
+      return void (this.#told.textContent = `${one.feed}: ${refusal(error)}`);
+    }
+    this.#names.set(key(one), name);
+    this.#choose([...this.#all, one], interpolate(gettext("added: %s"), [name]));
   }
 }

@@ -10,12 +10,12 @@ export function joined(bars, fresh) {
   return fresh.length ? [...bars.slice(0, place(bars, fresh[0].t)), ...fresh] : bars;
 }
 
-// How many candles lie before a time.
-export function place(bars, t) {
+// How many candles lie before a time, or by what `of` says of each.
+export function place(bars, t, of = (bar) => bar.t) {
   let [low, high] = [0, bars.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (bars[middle].t < t) low = middle + 1;
+    if (of(bars[middle]) < t) low = middle + 1;
     else high = middle;
   }
   return low;

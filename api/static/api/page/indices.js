@@ -1,20 +1,23 @@
-// The indices and exchange rates of a feed as a strip: each with its value, its change and how its day went. They are
-// symbols like others, by what they were registered as; beside them stand those that a source tells as events, whatever
-// the feed. Where there is neither there is no strip.
-import { Digits, called, change, digitsOf, number, time } from "./format.js";
+// Indices and exchange rates as a strip: each with its value, its change and how its day went. They are symbols like
+// others, by what they were registered as, of every feed that one may read, those of the shown feed first; each has one
+// value, by its primary feed. Beside them stand those that a source tells as events. Where there is neither there is no
+// strip. Of the feed that is followed the stream tells; of others afar.js.
+import { standings } from "./afar.js";
+import { Digits, called, change, digitsOf, number, seconds, time } from "./format.js";
 import { place } from "./history.js";
 import { painter } from "./paint.js";
 import * as rest from "./rest.js";
-import { ToldIndices } from "./told_indices.js";
+import { ToldIndices, isSame } from "./told_indices.js";
 
-const CATEGORIES = "index,fx", MOST = 12, FRAME = "5Min", AGAIN_MS = 5000;
+const CATEGORIES = "index,fx", MOST = 12, LISTED = 100, FRAME = "5Min", FRAME_S = 300, AGAIN_MS = 5000;
+const KST_MS = 9 * 3_600_000;
 const WIDTH = 64, HEIGHT = 18;
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Indices {
   #strip; #on; #feed = ""; #rows = new Map(); #told = new Map(); #turn = 0; #timer = 0; #dirty = new Set(); #draw;
 
-  // `on` has choose(code), course(row) of one that is told, and listed() when they are others.
+  // `on` has choose(feed, code), course(row) of one that is told, and listed() when they are others.
   constructor(strip, on) {
     [this.#strip, this.#on] = [strip, on];
     this.#draw = painter(() => {
@@ -25,46 +28,61 @@ export class Indices {
       const link = event.target.closest("a");
       if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      if (link.dataset.told === undefined) on.choose(link.dataset.code);
+      if (link.dataset.told === undefined) on.choose(link.dataset.feed, link.dataset.code);
       else on.course(this.#told.get(link.dataset.code));
     });
     new ToldIndices((rows) => this.#tell(rows)).renew();
   }
 
+  // Of which the feed that is followed tells.
   get codes() {
-    return [...this.#rows.keys()];
+    return [...this.#rows.values()].filter((row) => row.feed === this.#feed).map((row) => row.symbol.symbol);
   }
 
-  // Those of a feed; again for what was missed, and for a new day.
+  // With those of a feed first; again for what was missed, and for a new day.
   async load(feed) {
     const turn = ++this.#turn;
     clearTimeout(this.#timer);
-    if (feed !== this.#feed) {
-      this.#feed = feed;
-      this.#rows.clear();
-      this.#list();
-    }
+    this.#feed = feed;
     try {
-      const { symbols } = await rest.symbols({ feed, category: CATEGORIES, active: "true", limit: MOST });
-      const codes = symbols.map(({ symbol }) => symbol);
-      const known = codes.length ? await rest.snapshots(codes, feed) : {};
-      const dates = Object.values(known).flatMap(({ dailyBar }) => (dailyBar ? [dailyBar.td] : []));
-      const day = dates.sort().at(-1);
-      const bars = day ? await rest.barsOf(codes, { feed, timeframe: FRAME, start: day, limit: 10_000 }) : {};
+      const standing = await found(feed);
+      const bars = await courses(standing);
       if (turn !== this.#turn) return;
-      const before = this.codes.join();
-      this.#rows = new Map(symbols.filter(({ symbol }) => known[symbol]?.latestTrade).map((one) => [one.symbol, this.#made(one, known[one.symbol], bars[one.symbol] ?? [])]));
-      if (before !== this.codes.join()) this.#list();
+      this.#rows = new Map(standing.map((one) => [one.symbol.symbol, this.#made(one, bars.get(one.feed)?.[one.symbol.symbol] ?? [])]));
+      this.#list();
       for (const row of this.#rows.values()) this.#show(row);
     } catch {
       if (turn === this.#turn) this.#timer = setTimeout(() => this.load(feed), AGAIN_MS);
     }
   }
 
-  // A minute candle of one of them as it is now.
+  // A minute candle of the feed that is followed as it is now.
   minute(code, bar) {
     const row = this.#rows.get(code);
-    if (!row) return;
+    if (row?.feed === this.#feed) this.#minute(row, bar);
+  }
+
+  // Those of other feeds.
+  get afar() {
+    return [...this.#rows.values()].filter((row) => row.feed !== this.#feed).map(({ feed, symbol }) => ({ feed, symbol: symbol.symbol }));
+  }
+
+  // Where those of such a feed stand.
+  stand(feed, known) {
+    for (const row of this.#rows.values()) {
+      const bar = row.feed === feed && known[row.symbol.symbol]?.minuteBar;
+      if (!bar || (bar.t === row.t && bar.c === row.last)) continue;
+      if (row.t && seconds(bar.t) - seconds(row.t) > 2 * FRAME_S) return void this.load(this.#feed); // nobody looked meanwhile
+      this.#minute(row, bar);
+    }
+  }
+
+  // One may not read it any more.
+  denied(feed) {
+    if ([...this.#rows.values()].some((row) => row.feed === feed)) this.load(this.#feed);
+  }
+
+  #minute(row, bar) {
     if (bar.td > row.day) {
       row.day = bar.td; // once
       this.load(this.#feed);
@@ -80,56 +98,69 @@ export class Indices {
   }
 
   #tell(rows) {
-    const before = [...this.#told.keys()].join();
     this.#told = new Map(rows.map((one) => {
       const row = { ...(this.#told.get(one.code) ?? this.#element({ symbol: one.code, name: one.name }, false)), ...one, day: "", digits: new Digits() };
       row.against = gettext("from the day before");
       row.digits.most = one.scale; // as it was written: 880.00 has two
       return [one.code, row];
     }));
-    if (before !== [...this.#told.keys()].join()) this.#list();
+    this.#list();
     for (const row of this.#told.values()) this.#show(row);
   }
 
-  #made(symbol, { latestTrade, minuteBar, dailyBar, prevDailyBar }, bars) {
+  #made({ symbol, feed, snapshot: { latestTrade, minuteBar, dailyBar, prevDailyBar } }, bars) {
     const old = this.#rows.get(symbol.symbol);
-    const row = { ...(old ?? this.#element(symbol)), day: dailyBar?.td ?? "", t: minuteBar?.t ?? "", last: latestTrade.p, reference: prevDailyBar?.c ?? dailyBar?.o, digits: new Digits() };
+    const row = { ...(old ?? this.#element(symbol)), symbol, feed, day: dailyBar?.td ?? "", t: minuteBar?.t ?? "", last: latestTrade.p, reference: prevDailyBar?.c ?? dailyBar?.o, digits: new Digits() };
     row.against = prevDailyBar ? gettext("from the day before") : gettext("from the open");
     row.points = bars.map(({ t, c }) => ({ t, c }));
     row.digits.see(row.last, row.reference ?? 0);
+    row.link.href = `?${new URLSearchParams({ feed, symbol: symbol.symbol, timeframe: "1Min" })}`;
+    row.link.dataset.feed = feed;
+    row.of.textContent = feed === this.#feed ? "" : feed;
     return row;
   }
 
   #element(symbol, opens = true) {
-    const [item, link, name, value, moved] = ["li", "a", "span", "b", "span"].map((kind) => document.createElement(kind));
+    const [item, link, name, of, value, moved] = ["li", "a", "span", "small", "b", "span"].map((kind) => document.createElement(kind));
     const picture = document.createElementNS(SVG, "svg");
     for (const [attribute, text] of [["viewBox", `0 0 ${WIDTH} ${HEIGHT}`], ["width", WIDTH], ["height", HEIGHT], ["aria-hidden", "true"]]) picture.setAttribute(attribute, text);
     const [base, line] = ["line", "polyline"].map((kind) => picture.appendChild(document.createElementNS(SVG, kind)));
-    link.href = opens ? `?${new URLSearchParams({ feed: this.#feed, symbol: symbol.symbol, timeframe: "1Min" })}` : "#told";
     if (!opens) {
+      link.href = "#told";
       link.dataset.told = "";
       link.setAttribute("role", "button"); // it opens a dialog
       link.setAttribute("aria-haspopup", "dialog");
     }
     link.dataset.code = symbol.symbol;
     name.textContent = called(symbol) || symbol.symbol;
-    link.append(name, " ", value, " ", moved, picture);
+    link.append(name, " ", of, " ", value, " ", moved, picture);
     item.append(link);
-    return { item, link, value, moved, picture, base, line };
+    return { item, link, of, value, moved, picture, base, line };
   }
 
+  // One value of each index: where the same is a symbol and told as events it is the symbol's, which has candles, unless
+  // that is of an earlier day.
   #list() {
-    const all = [...this.#rows.values(), ...this.#told.values()];
-    this.#strip.replaceChildren(...all.map(({ item }) => item));
-    this.#strip.hidden = !all.length;
+    const told = [...this.#told.values()].filter((one) => !this.#symbols(one).some((row) => row.day >= dateOf(one.t)));
+    const instead = new Set(told.flatMap((one) => this.#symbols(one)));
+    const items = [...[...this.#rows.values()].filter((row) => !instead.has(row)), ...told].map(({ item }) => item);
+    const there = this.#strip.children;
+    if (items.length !== there.length || items.some((item, nth) => item !== there[nth])) this.#strip.replaceChildren(...items);
+    this.#strip.hidden = !items.length;
     this.#on.listed();
+  }
+
+  #symbols({ code }) {
+    return [...this.#rows.values()].filter((row) => isSame(code, row.symbol));
   }
 
   #show(row) {
     const { way, arrow, difference, percent } = change(row.last, row.reference);
     row.value.textContent = row.digits.text(row.last);
     row.moved.textContent = percent ? `${arrow} ${number(Math.abs(difference), Math.max(row.digits.most, digitsOf(row.reference)))} (${percent})`.trim() : "–";
-    row.link.title = `${row.against}${row.t ? ` · ${time(new Date(row.t)).slice(0, 5)}` : ""}`;
+    const newest = Math.max(...[...this.#rows.values()].map(({ day }) => Date.parse(day) || 0));
+    const old = row.day && Date.parse(row.day) < newest ? row.day : ""; // it trades elsewhere, or has not come since
+    row.link.title = [row.against, row.t && `${old} ${time(new Date(row.t)).slice(0, 5)}`.trim(), row.of.textContent].filter(Boolean).join(" · ");
     row.value.className = row.moved.className = way;
     row.picture.setAttribute("class", way);
     const prices = row.points.map(({ c }) => c);
@@ -141,4 +172,35 @@ export class Indices {
     const x = (at) => (((at - times[0]) / Math.max(times.at(-1) - times[0], 1)) * WIDTH).toFixed(1);
     row.line.setAttribute("points", prices.map((price, nth) => `${x(times[nth])},${y(price)}`).join(" "));
   }
+}
+
+const dateOf = (t) => new Date(Date.parse(t) + KST_MS).toISOString().slice(0, 10);
+
+// Which there are and where they stand, as {symbol, feed, snapshot}: each on its primary feed; where one may not read
+// that, or nothing came by it, on the shown one.
+async function found(shown) {
+  const asked = { category: CATEGORIES, active: "true" };
+  const [own, all] = await Promise.all([rest.symbols({ ...asked, feed: shown, limit: MOST }), rest.symbols({ ...asked, limit: LISTED })]);
+  const symbols = [...new Map([...own.symbols, ...all.symbols].map((one) => [one.symbol, one])).values()];
+  const known = await standings(symbols);
+  const there = (code, feed) => known.get(feed)?.[code]?.latestTrade;
+  const missing = symbols.filter((one) => one.feed !== shown && !there(one.symbol, one.feed)).map((one) => ({ ...one, feed: shown }));
+  if (missing.length) known.set(shown, { ...known.get(shown), ...(await standings(missing)).get(shown) });
+  const standing = symbols.map((symbol) => {
+    const feed = [symbol.feed, shown].find((one) => there(symbol.symbol, one));
+    return { symbol, feed, snapshot: known.get(feed)?.[symbol.symbol] };
+  });
+  const first = ({ feed }) => (feed === shown ? 0 : 1);
+  return standing.filter(({ feed }) => feed).sort((one, other) => first(one) - first(other)).slice(0, MOST);
+}
+
+// How the newest day of each feed went: candles by code, by feed.
+async function courses(standing) {
+  const feeds = [...new Set(standing.map(({ feed }) => feed))];
+  return new Map(await Promise.all(feeds.map(async (feed) => {
+    const mine = standing.filter((one) => one.feed === feed);
+    const day = mine.map(({ snapshot }) => snapshot.dailyBar?.td ?? "").sort().at(-1);
+    const codes = mine.map(({ symbol }) => symbol.symbol);
+    return [feed, day ? await rest.barsOf(codes, { feed, timeframe: FRAME, start: day, limit: 10_000 }) : {}];
+  })));
 }

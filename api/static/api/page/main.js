@@ -1,5 +1,6 @@
 // The first page: brings chart, watch list, order book, trades and counters together with one stream.
 import * as address from "./address.js";
+import { Afar } from "./afar.js";
 import { Chart } from "./chart.js";
 import { Comparison, MOST } from "./comparison.js";
 import { ComparisonForm } from "./comparison_form.js";
@@ -31,20 +32,21 @@ const NATURES = { simulated: gettext("Simulated"), replay: gettext("Replay") };
 const RENEW_MS = 2000, AGAIN_MS = 3000, MARKS_MS = 60_000, MARKS_BACK = 120;
 
 let seen = { ...address.read(), feed: "" }; // the feed once it is known that there is such a one
+const ignored = { studies: "", vs: "" };
 let catalogue = null, shown = []; // the indicators there are, and those on the chart
 let stream = null, history = null, early = [], loading = 0, renewing = 0, reading = false, split = "", newest = "", corrected = "";
 const price = painter(tell);
 const chart = new Chart(show("chart"), show("legend"), { reload: () => load(false), renew, older });
 const studies = new Studies(chart, show("chart"), { edit: (one) => picker.show(one), remove: (one) => choose(shown.filter((other) => other !== one)), resized });
 const picker = new Picker(show("indicators"), { chosen: choose });
-const comparison = new Comparison(chart, show("compared"), { remove: (code) => compare(comparison.codes.filter((one) => one !== code)), changed: percent });
-const comparisons = new ComparisonForm(show("comparison"), { chosen: compare, question: () => seen });
+const comparison = new Comparison(chart, show("compared"), { remove: (key) => compare(comparison.all.filter((one) => address.key(one) !== key)), changed: percent });
+const comparisons = new ComparisonForm(show("comparison"), { chosen: compare, question: () => seen, name: (key) => comparison.name(key) });
 const drawings = new Drawings(chart, show("chart"), show);
 const ladder = new Ladder({ body: show("ladder"), sum: show("sums"), expected: show("expected"), nothing: show("nobook") });
 const statistics = new Statistics(show("statistics"), { listed: want });
 const tape = new Tape(show("tape"), show("tapeframe"), show("least"));
 const course = new ToldCourse(show("told"));
-const indices = new Indices(show("indices"), { choose: (code) => go({ code }), course: (row) => course.open(row), listed: want });
+const indices = new Indices(show("indices"), { choose: (feed, code) => go({ feed, code }), course: (row) => course.open(row), listed: want });
 const fired = show("fired") && new Fired(show("fired"), { choose: (feed, code) => go({ feed, code }) }); // of people alone
 const session = new Session(show("session"), show("clock"));
 const link = new Link(show("link"), show("away"), session);
@@ -57,6 +59,7 @@ const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), 
   arranged: (codes) => lists.arrange(codes),
   removed: (code) => lists.remove(code),
 });
+new Afar([watchlist, comparison, indices]);
 new Pipeline(show, ({ feeds }) => {
   const known = feeds.filter((one) => one.nature !== "silent" && one.nature !== "unknown");
   const names = (known.length ? known : feeds).map((one) => one.feed);
@@ -79,6 +82,8 @@ new Pipeline(show, ({ feeds }) => {
 function go(next, quiet = false) {
   const before = seen;
   seen = { ...before, ...next };
+  // What is compared stays what it is beside another feed.
+  if (before.feed && seen.feed !== before.feed && next.vs === undefined) seen.vs = address.named(address.compared(before.vs, before.feed).found, seen.feed);
   if (seen.feed && seen.code) address.write(seen, quiet);
   for (const button of show("frames").children) button.setAttribute("aria-pressed", String(button.dataset.frame === seen.frame));
   show("feed").value = seen.feed;
@@ -157,7 +162,8 @@ function denied() {
 function want() {
   const one = seen.code ? [seen.code] : [];
   const listed = [...new Set([...watchlist.codes, ...one])];
-  const moving = [...new Set([...listed, ...comparison.codes, ...indices.codes])];
+  const compared = comparison.all.filter(({ feed }) => feed === seen.feed).map(({ code }) => code);
+  const moving = [...new Set([...listed, ...compared, ...indices.codes])];
   stream?.want({ trades: one, orderbooks: one, statuses: one, stats: statistics.open ? one : [], bars: moving, updatedBars: moving, alerts: fired ? ["*"] : [] });
 }
 
@@ -189,6 +195,7 @@ async function load(anew) {
     const minutes = frame === "1Min" || !begin || !/Min|Hour/.test(frame) ? [] : await rest.bars(code, { feed, timeframe: "1Min", start: begin, limit: 2000 });
     if (turn !== loading) return;
     chart.renew(fresh, minutes);
+    newest ||= fresh.at(-1)?.td ?? "";
     ladder.set(book);
   } catch {
     if (turn !== loading) return;
@@ -308,12 +315,19 @@ function study() {
   if (!catalogue) return;
   const { found, wrong } = parsed(seen.studies, catalogue);
   shown = found;
-  show("ignored").hidden = !wrong.length;
-  show("ignored").textContent = wrong.length ? interpolate(gettext("not shown: %s"), [wrong.join("; ")]) : "";
+  ignore("studies", wrong.length ? interpolate(gettext("not shown: %s"), [wrong.join("; ")]) : "");
   seen.studies = written(found);
   if (seen.feed && seen.code) address.write(seen, true);
   studies.show(found);
   picker.set(catalogue, found);
+}
+
+// What the address names and cannot be, by the part of it.
+function ignore(part, words) {
+  ignored[part] = words;
+  const all = Object.values(ignored).filter(Boolean).join(" · ");
+  show("ignored").hidden = !all;
+  if (show("ignored").textContent !== all) show("ignored").textContent = all;
 }
 
 function choose(all) {
@@ -322,15 +336,20 @@ function choose(all) {
 
 // The symbols beside the candles, as the address names them.
 function beside() {
-  const codes = [...new Set(seen.vs.split(","))].filter((code) => code && code !== seen.code).slice(0, MOST);
-  if (codes.join() === comparison.codes.join()) return;
-  comparison.show(codes);
-  comparisons.set(codes);
+  if (!seen.feed) return; // of which bare codes are
+  const { found, wrong } = address.compared(seen.vs, seen.feed);
+  const others = found.filter(({ feed, code }) => feed !== seen.feed || code !== seen.code);
+  const [all, over] = [others.slice(0, MOST), others.slice(MOST)];
+  const words = [...wrong, ...(over.length ? [`${address.named(over, seen.feed)} (${interpolate(gettext("at most %s at a time"), [MOST])})`] : [])];
+  ignore("vs", words.length ? interpolate(gettext("not compared: %s"), [words.join("; ")]) : "");
+  comparisons.set(all);
+  if (all.map(address.key).join() === comparison.all.map(address.key).join()) return;
+  comparison.show(all);
   want();
 }
 
-function compare(codes) {
-  go({ vs: codes.join() });
+function compare(all) {
+  go({ vs: address.named(all, seen.feed) });
 }
 
 function percent(on) {

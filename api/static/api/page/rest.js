@@ -4,12 +4,13 @@ function cookie(name) {
 }
 
 const FEED_FORBIDDEN = 40310002;
+export const UNKNOWN_FEED = 40410002;
 
-// `fields` has what is wrong with which part of what was sent.
+// `fields` has what is wrong with which part of what was sent, `code` tells cases of a status apart.
 export class RestError extends Error {
-  constructor(status, message, fields = {}) {
+  constructor(status, message, fields = {}, code = 0) {
     super(message);
-    Object.assign(this, { status, fields });
+    Object.assign(this, { status, fields, code });
   }
 }
 
@@ -35,7 +36,7 @@ async function ask(path, options) {
     const { code, message, errors } = await response.json().catch(() => ({}));
     // The cookie is over: the page gives a new one, or leads to the login. A feed that is not theirs is another matter.
     if (response.status === 401 || (response.status === 403 && code !== FEED_FORBIDDEN)) location.reload();
-    throw new RestError(response.status, reason(response.status, message), errors);
+    throw new RestError(response.status, reason(response.status, message), errors, code);
   }
   return response.status === 204 ? null : parsed(await response.text());
 }

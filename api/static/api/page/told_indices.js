@@ -5,6 +5,10 @@ import * as rest from "./rest.js";
 const OFTEN_MS = 5000, SELDOM_MS = 60_000; // while some are told; while none is
 const BACK_MS = 24 * 3_600_000, NEWEST = 60, POINTS = 500;
 export const NAMES = { "0001": gettext("KOSPI"), 1001: gettext("KOSDAQ"), 2001: gettext("KOSPI 200") };
+// What each is called where it is a symbol, in either language, without what may stand beside a name (KOSPI Index), as
+// analytics/statistics/indices.py has both.
+const CALLED = { "0001": ["kospi", "\ucf54\uc2a4\ud53c"], 1001: ["kosdaq", "\ucf54\uc2a4\ub2e5"], 2001: ["kospi200", "\ucf54\uc2a4\ud53c200"] };
+const BESIDE = /\s|index|composite|\uc9c0\uc218|\uc885\ud569/g;
 const FALLEN = new Set(["4", "5"]); // of prdy_vrss_sign: the lower limit, lower
 
 // One of KIS's events as a row of the strip; null if it tells no value.
@@ -16,6 +20,9 @@ export function told({ body, t, x }) {
   const reference = Number.isFinite(moved) && body.bstp_nmix_prdy_vrss !== undefined ? Number((last - signed).toFixed(scale)) : undefined;
   return { code: body.index, name: NAMES[body.index] ?? body.index, feed: x, t, last, reference, scale };
 }
+
+// Whether a symbol is the index that is told under a code.
+export const isSame = (code, { symbol, name, name_en }) => [symbol, name, name_en].some((one) => CALLED[code]?.includes(one.toLowerCase().replace(BESIDE, "")));
 
 export class ToldIndices {
   #on; #rows = new Map(); #timer = 0; #newest = "";

@@ -1,12 +1,13 @@
 // Symbols with their last price and change, moving; a search over all feeds. One of the rows is a stop of the tab key,
 // arrows move between them. A list of one's own has its own order; of all symbols, and of what a search finds, more come
 // as the end of the list comes into view.
+import { standings } from "./afar.js";
 import { Digits, called, change } from "./format.js";
 import { Order } from "./order.js";
 import { painter } from "./paint.js";
 import * as rest from "./rest.js";
 
-const PAGE = 60, MOST = 300, AFAR_MS = 5000;
+const PAGE = 60, MOST = 300;
 
 export class Watchlist {
   loading = false;
@@ -48,7 +49,6 @@ export class Watchlist {
       body.addEventListener(kind, (event) => event.button === 0 && !event.target.matches(".grip") && this.#choose(event.target.closest("tr")));
     body.addEventListener("keydown", (event) => this.#key(event));
     this.#order = new Order(body, () => on.arranged([...body.rows].map((row) => row.dataset.code)));
-    setInterval(() => this.#afar().catch(() => {}), AFAR_MS);
   }
 
   // Of which the feed that is followed tells.
@@ -99,16 +99,16 @@ export class Watchlist {
     const same = question && JSON.stringify(question) === JSON.stringify(this.#question); // then as many as were there
     const limit = same ? Math.min(Math.max(Math.ceil(this.#body.rows.length / PAGE), 1) * PAGE, MOST) : PAGE;
     const { symbols, next_page_token } = codes ? { symbols: await inOrder(codes) } : await rest.symbols({ ...question, limit });
-    const { known, denied } = await standings(symbols.filter((one) => one.feed));
+    const known = await standings(symbols.filter((one) => one.feed));
     if (asked !== this.#asked) return; // a newer search overtook this one
     [this.#question, this.#token] = [question, next_page_token ?? null];
     const focused = this.#body.contains(document.activeElement) ? document.activeElement.dataset.code : undefined;
     const before = this.#rows;
     this.#rows = new Map();
     for (const symbol of symbols) {
-      const [old, now] = [before.get(symbol.symbol), known[symbol.symbol] ?? {}];
+      const [old, now] = [before.get(symbol.symbol), stands(known, symbol)];
       const row = old?.feed === symbol.feed ? Object.assign(old, figures(old, now)) : this.#make(symbol, now);
-      row.denied = denied.has(symbol.symbol);
+      row.denied = known.get(symbol.feed) === null;
       this.#rows.set(symbol.symbol, row);
       this.#show(row);
     }
@@ -134,12 +134,12 @@ export class Watchlist {
     this.#reading = true;
     try {
       const { symbols, next_page_token } = await rest.symbols({ ...this.#question, limit: PAGE, page_token: this.#token });
-      const { known, denied } = await standings(symbols.filter((one) => one.feed));
+      const known = await standings(symbols.filter((one) => one.feed));
       if (asked !== this.#asked) return;
       this.#token = next_page_token ?? null;
       const fresh = symbols.filter((one) => !this.#rows.get(one.symbol)?.element.isConnected).map((symbol) => {
-        const row = this.row(symbol.symbol) ?? this.#make(symbol, known[symbol.symbol] ?? {});
-        row.denied = denied.has(symbol.symbol);
+        const row = this.row(symbol.symbol) ?? this.#make(symbol, stands(known, symbol));
+        row.denied = known.get(symbol.feed) === null;
         this.#rows.set(symbol.symbol, row);
         this.#show(row);
         return row.element;
@@ -187,16 +187,29 @@ export class Watchlist {
     this.#draw();
   }
 
-  // What no stream tells of: rows of other feeds than the one that is followed.
-  async #afar() {
-    const rows = [...this.#rows.values()].filter((row) => row.feed && row.feed !== this.#feed && !row.denied && row.element.isConnected);
-    if (document.hidden || !rows.length) return;
-    const { known } = await standings(rows.map((row) => row.symbol));
-    for (const row of rows) {
+  // Rows of other feeds than the one that is followed.
+  get afar() {
+    return [...this.#rows.values()].filter((row) => row.feed && row.feed !== this.#feed && !row.denied && row.element.isConnected).map((row) => row.symbol);
+  }
+
+  // Where those of such a feed stand.
+  stand(feed, known) {
+    for (const { symbol } of this.afar.filter((one) => one.feed === feed)) {
+      const [row, told] = [this.#rows.get(symbol), known[symbol]];
+      if (!told) continue;
       const before = row.last;
-      const told = known[row.symbol.symbol];
-      if (told) Object.assign(row, figures({ ...row, time: undefined }, told)); // no stream told anything newer
+      Object.assign(row, figures({ ...row, time: undefined }, told)); // no stream told anything newer
       if (before !== undefined && row.last !== before) row.moved = row.last > before ? "up" : "down";
+      this.#dirty.add(row);
+    }
+    this.#draw();
+  }
+
+  // One may not read it any more.
+  denied(feed) {
+    for (const { symbol } of this.afar.filter((one) => one.feed === feed)) {
+      const row = this.#rows.get(symbol);
+      row.denied = true;
       this.#dirty.add(row);
     }
     this.#draw();
@@ -296,21 +309,7 @@ export class Watchlist {
   }
 }
 
-// Where symbols stand, each on its own feed, and those whose feed one may not read.
-async function standings(symbols) {
-  const codes = new Map();
-  for (const { symbol, feed } of symbols) codes.set(feed, [...(codes.get(feed) ?? []), symbol]);
-  const [known, denied] = [{}, new Set()];
-  await Promise.all([...codes].map(async ([feed, some]) => {
-    try {
-      Object.assign(known, await rest.snapshots(some, feed));
-    } catch (error) {
-      if (error.status !== 403) throw error;
-      for (const code of some) denied.add(code);
-    }
-  }));
-  return { known, denied };
-}
+const stands = (known, { feed, symbol }) => known.get(feed)?.[symbol] ?? {};
 
 // The symbols of a list of one's own; one that is registered no more has no feed.
 async function inOrder(codes) {
