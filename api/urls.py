@@ -10,7 +10,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 
 from api.admin import stored
 from api.auth import schema  # noqa: F401 - its extensions register themselves
-from api.views import openid, page, udf
+from api.views import lists, openid, page, udf
 from api.views.account import AccountView
 from api.views.alerts import (
     AcknowledgeView,
@@ -195,6 +195,7 @@ urlpatterns = [
     path("collection", page.view("collection"), name="collection"),
     path("quality", page.view("quality"), name="quality"),
     path("operations", page.view("operations"), name="operations"),
+    path("lists/<slug:name>", lists.show, name="list"),
     path("account", AccountView.as_view(), name="account"),
     path("account/second-factor", SecondFactorView.as_view(), name="second-factor"),
     path("language", set_language, name="language"),

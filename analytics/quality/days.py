@@ -21,6 +21,7 @@ from marketdata.types import units
 
 MARKET = "KRX"
 _WORDS = re.compile(r"[a-z_]+")
+MOST_BATCHES, MOST_BATCHES_OF_DAY, _PIECE = 10_000, 1_000_000, 5_000
 MOST_REJECTS = 100_000  # looked at for one answer; what is beyond is told as such
 
 
@@ -109,6 +110,34 @@ def batches_of(date: datetime.date) -> QuerySet[IngestBatch]:
     return IngestBatch.objects.filter(mine | Q(stored=0, rejected__gt=0, committed_us__gte=start, committed_us__lt=end))
 
 
+def storing(
+    date: datetime.date, among: QuerySet[IngestBatch], *, late: bool | None = None
+) -> QuerySet[IngestBatch]:  # fmt: skip
+    """Those of some batches that stored ticks of a date, MOST_BATCHES of them from the highest number on; `late` the
+    ones that were committed after it was sealed, not late the others."""
+    run = RolloverRun.objects.filter(trade_date=date).first()
+    sealed_at = None if run is None else run.sealed_at
+    if late and (run is None or sealed_at is None or not run.late_rows):
+        return among.none()
+    if late is not None and sealed_at is not None:
+        sealed_us = int(sealed_at.timestamp() * 1e6)
+        among = among.filter(committed_us__gte=sealed_us) if late else among.filter(committed_us__lt=sealed_us)
+    # By the index of dates, and then by their numbers: a join would let PostgreSQL go through the whole ledger, the
+    # newest first, until it has a page.
+    mine = IngestBatchDay.objects.filter(trade_date=date).order_by("-batch").values_list("batch", flat=True)
+    numbers, found = list(mine[:MOST_BATCHES_OF_DAY]), dict[int, int]()
+    for at in range(0, len(numbers), _PIECE):
+        some = among.filter(pk__in=numbers[at : at + _PIECE])
+        found |= dict(some.order_by().values_list("pk", "committed_us"))
+        if len(found) >= MOST_BATCHES:
+            break
+    if not found:
+        return among.none()
+    chosen = sorted(found, reverse=True)[:MOST_BATCHES]
+    times = [found[number] for number in chosen]
+    return among.filter(pk__in=chosen, committed_us__gte=min(times), committed_us__lte=max(times))
+
+
 def rejects(date: datetime.date, among: QuerySet[IngestReject] | None = None) -> QuerySet[IngestReject]:
     """The refused rows of a trading date, among some or of all."""
     start, _ = window(date)
@@ -130,6 +159,12 @@ def of_day(date: datetime.date) -> Q:
     """The gaps of a trading date: those that name it, and of those that name none the ones in its time."""
     start, end = window(date)
     return Q(trade_date=date) | Q(trade_date=None, from_us__lt=end, to_us__gte=start)
+
+
+def of_reason(word: str) -> Q:
+    """The refused rows that have a word among their reasons, and not as a part of one."""
+    alone, begins = Q(reasons=word), Q(reasons__startswith=f"{word} ")
+    return alone | begins | Q(reasons__endswith=f" {word}") | Q(reasons__contains=f" {word} ")
 
 
 def words(reasons: str) -> list[str]:

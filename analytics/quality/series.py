@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count
 
 from analytics.quality import agreement, days, grades, session_minutes
 from analytics.quality.grades import Facts, Reason
@@ -23,7 +23,6 @@ from marketdata.models import (
     FeedOwner,
     Gap,
     IngestBatch,
-    IngestBatchDay,
     QualityDay,
     RolloverRun,
     Symbol,
@@ -197,7 +196,7 @@ class Reader:
         self.date, self._until_us = date, now_us - SETTLED_US
         run = RolloverRun.objects.filter(trade_date=date).first()
         self._is_going_on = run is None or run.state == RolloverRun.State.OPEN
-        self._late = _late_ranges(date, run)
+        self._late = _late_ranges(date)
         self._refused = _refused(date, symbol)
         self._gaps: dict[Pair, list[Gap]] = {}
         gaps = (
@@ -393,13 +392,10 @@ def _refused(date: datetime.date, symbol: str) -> dict[Pair, tuple[int, dict[str
     return {pair: (count, dict(sorted(words.items()))) for pair, (count, words) in sums.items()}
 
 
-def _late_ranges(date: datetime.date, run: RolloverRun | None) -> list[tuple[int, int]]:
+def _late_ranges(date: datetime.date) -> list[tuple[int, int]]:
     """The ticks (first, end of tick_id) of batches that were committed after the day was sealed; [] if there are too
     many of them to tell whose they are."""
-    if run is None or run.sealed_at is None or not run.late_rows:
-        return []
-    mine = Exists(IngestBatchDay.objects.filter(batch=OuterRef("batch"), trade_date=date))
-    late = IngestBatch.objects.filter(mine, committed_us__gte=int(run.sealed_at.timestamp() * 1e6)).order_by("batch")
+    late = days.storing(date, IngestBatch.objects.all(), late=True).order_by("batch")
     ranges: list[tuple[int, int]] = []
     for batch in late.values_list("batch", flat=True)[: MOST_LATE * 100]:
         if ranges and ranges[-1][1] == batch << TICK_BITS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -14,8 +14,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from analytics import voids
+from analytics.quality import days
 from api.admin.asking import MOST_BATCHES, AskingPages, ask, may, refuse
-from api.admin.set_aside import ByClient, BySource, OfBatches, Within
+from api.admin.set_aside import ByClient, BySource, OfBatches, OfDate, Within
 from api.admin.site import ReadOnly, moment
 from marketdata.ledger import gap_reasons
 from marketdata.maintenance import leases
@@ -99,11 +100,33 @@ class _CommittedWithin(Within):
         return rows.filter(committed_us__gte=int(since.timestamp() * 1_000_000))
 
 
+class _OfDate(OfDate):
+    """Of which ticks of a trading date were stored. The last filter: it looks among the rows of the others."""
+
+    def of(self, date: datetime.date, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        late = {"0": False, "1": True}.get(request.GET.get("late", ""))
+        return days.storing(date, rows, late=late)
+
+
+class _Late(admin.SimpleListFilter):
+    """Before or after its trading date was sealed, where one is chosen; the filter of dates does it."""
+
+    title, parameter_name = _("lateness"), "late"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
+        if "date" not in request.GET:
+            return []
+        return [("1", _("after the date was sealed")), ("0", _("before the date was sealed"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset
+
+
 @admin.register(IngestBatch)
 class BatchAdmin(OfBatches):
     actions = ("void",)
     list_display = ("number", "feed", "state", "rows", "stored", "rejected", "received", "committed", "waited")
-    list_filter = (_CommittedWithin, ByClient, BySource, "state", "feed")
+    list_filter = (_CommittedWithin, ByClient, BySource, "state", "feed", _Late, _OfDate)
     ordering = ("-committed_us",)
     fields = (
         "number",

@@ -40,7 +40,7 @@ from marketdata.types.tick_arrays import SEQ_BITS
 MOST_STREAMS = 300  # the newest of a client or a source, by which its batches are found
 MOST_REJECTS_READ = 10_000  # as many as a list has (`api.admin.site.MOST_LISTED`)
 _PAYLOAD_SHOWN, _DATES_OFFERED = 256, 10
-_SPANS = {"hour": datetime.timedelta(hours=1), "day": datetime.timedelta(days=1), "week": datetime.timedelta(days=7)}
+SPANS = {"hour": datetime.timedelta(hours=1), "day": datetime.timedelta(days=1), "week": datetime.timedelta(days=7)}
 
 
 def number_of(batch: int) -> str:
@@ -133,7 +133,7 @@ class Within(admin.SimpleListFilter):
         return [("hour", _("an hour")), ("day", _("a day")), ("week", _("a week"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        span = _SPANS.get(self.value() or "")
+        span = SPANS.get(self.value() or "")
         return queryset if span is None else self.newer(queryset, timezone.now() - span)
 
     def newer(self, rows: QuerySet[Any], since: datetime.datetime) -> QuerySet[Any]:
@@ -149,14 +149,10 @@ class _Reason(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         word = self.value()
-        if word is None:
-            return queryset
-        # One of the words, not a part of one.
-        alone, begins = Q(reasons=word), Q(reasons__startswith=f"{word} ")
-        return queryset.filter(alone | begins | Q(reasons__endswith=f" {word}") | Q(reasons__contains=f" {word} "))
+        return queryset if word is None else queryset.filter(days.of_reason(word))
 
 
-class _OfDate(admin.SimpleListFilter):
+class OfDate(admin.SimpleListFilter):
     """Of a trading date, as the page of quality counts them; offered are the last ones, any is taken."""
 
     title, parameter_name = _("trading date"), "date"
@@ -165,14 +161,18 @@ class _OfDate(admin.SimpleListFilter):
         last = RolloverRun.objects.order_by("-trade_date").values_list("trade_date", flat=True)[:_DATES_OFFERED]
         return _offered([date.isoformat() for date in last], request.GET.get("date"))
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[IngestReject]) -> QuerySet[IngestReject]:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         text = self.value()
         if text is None:
             return queryset
         try:
-            return days.rejects(datetime.date.fromisoformat(text), queryset)
+            return self.of(datetime.date.fromisoformat(text), request, queryset)
         except (ValueError, OverflowError):
             return queryset.none()
+
+    def of(self, date: datetime.date, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows of a date."""
+        return days.rejects(date, rows)
 
 
 class _OfFeed(admin.SimpleListFilter):
@@ -253,7 +253,7 @@ class _SetAside(OfBatches):
 @admin.register(IngestReject)
 class RejectAdmin(_SetAside):
     list_display = ("number", "client", "source", "feed", "idx", "reasons", "short", "created_at")
-    list_filter = (Within, ByClient, BySource, _Reason, _OfDate, _OfFeed, _OfSymbol)
+    list_filter = (Within, ByClient, BySource, _Reason, OfDate, _OfFeed, _OfSymbol)
     search_fields = ("reasons", "record", "=batch")
     search_help_text = _("Search by batch as it is shown, such as 3/1042, or by what a row or its reasons say.")
     fields = ("number", "client", "source", "feed", "idx", "reasons", "meaning", "whole", "created_at")

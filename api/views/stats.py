@@ -30,8 +30,8 @@ from marketdata.realtime import stats
 from marketdata.types.daily_bars import DailyBars
 
 
-def _told(one: Series, days: DailyBars) -> list[DayStatistics]:
-    """Of daily candles in either order."""
+def told_of(one: Series, days: DailyBars) -> list[DayStatistics]:
+    """The statistics of daily candles in either order."""
     if not len(days):
         return []
     earliest_us = timeframes.midnight_us(int(days.trade_date.min()), one.timezone)
@@ -58,7 +58,7 @@ class StatsView(APIView):
             ascending=query["sort"] == "asc",
         )  # fmt: skip
         token = paging.encode_token(page.next, paging.STATS) if page.next else None
-        told, now_us = _told(one, page.found), time.time_ns() // 1000
+        told, now_us = told_of(one, page.found), time.time_ns() // 1000
         bars = trading_days.as_bars(page.found, one.timezone)
         if tables.wanted(request):
             rows = bars_view.rows(one, bars, timeframes.DAY, now_us) if told else []

@@ -12,6 +12,7 @@ from analytics.voids import Selection
 from api import initials, market
 from marketdata.models import Symbol
 from marketdata.realtime import live_state, stats
+from tests.integration.page_links import unlinked
 from tests.integration.serving import and_leave, serving
 from tests.integration.test_days import at, session
 from tests.integration.test_page import looked_at, shut_out
@@ -265,10 +266,26 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         page.click("#fell")
         expect(page.locator("#all tr")).to_have_count(3)
         page.click('#groups button[data-key="KRX.etf"]')
-        expect(page).to_have_url(re.compile(r"feed=krx&group=KRX\.etf$"))
+        expect(page).to_have_url(re.compile(r"feed=krx&group=KRX\.etf&by=change$"))
         expect(page.locator("#all tr")).to_have_count(1)
         expect(page.locator("#count")).to_have_text("1")
         page.go_back()
+        expect(page.locator("#all tr")).to_have_count(3)
+        assert unlinked(page, but=("#found", "#asof")) == []
+        expect(page.locator('#groups [tabindex="0"]')).to_have_count(1)
+        page.focus('#groups [tabindex="0"]')
+        for key in ("Home", "ArrowRight", "ArrowDown", "ArrowUp"):
+            page.keyboard.press(key)
+        expect(page.locator("#groups a:focus")).to_have_text("3")
+        counts = page.locator('#groups a[data-by="name"], #groups a[data-way="rose"], #groups a[data-way="fell"]')
+        assert counts.count() >= 9
+        for place in range(counts.count()):
+            told = int(counts.nth(place).inner_text())
+            counts.nth(place).click()
+            expect(page.locator("#all tr")).to_have_count(told)
+        page.reload()  # the address has the last of them
+        expect(page.locator("#all tr")).to_have_count(told)
+        page.goto(f"http://{web}/market?feed=krx")
         expect(page.locator("#all tr")).to_have_count(3)
         page.click('#columns button[data-by="change"]')
         expect(page.locator("#all tr").first).to_contain_text("가람전자")

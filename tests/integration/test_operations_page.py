@@ -30,6 +30,7 @@ from marketdata.reference import api_keys
 from marketdata.storage import storage
 from marketdata.types.tick_arrays import batch_number
 from terminals import wire
+from tests.integration.page_links import unanswered, unlinked
 from tests.integration.serving import REPLAY, and_leave, serving
 from tests.integration.test_page import looked_at, shut_out
 from tests.integration.test_roles import PASSWORD, browser_of, person
@@ -270,8 +271,10 @@ def test_the_page_asks_after_a_second_look_and_says_what_became_of_it(web, servi
         expect(page.locator("#letters tr")).to_have_count(1)
         expect(page.locator("#letters tr")).to_contain_text("failed 10 times")
         led = page.locator(".operations td a, .operations li b a").evaluate_all("all => all.map((one) => one.href)")
-        assert len(led) == 5  # what lies aside twice, by its batch and its bytes
+        assert len(led) == 6  # what lies aside thrice, by its batch, its bytes and its time
         assert {address: page.request.get(address).status for address in led} == dict.fromkeys(led, 200)
+        assert unlinked(page, but=("#letters", "#alarms", "#timetable")) == []  # words, and clocks
+        assert unanswered(page) == []
         expect(page.locator("#rejects tr")).to_contain_text("symbol_unknownthe symbol is not registered")
         page.click("#letters button")
         expect(page.locator("#sure")).to_be_visible()

@@ -11,9 +11,11 @@ from django.contrib.auth.models import Group
 
 from analytics.quality import due
 from marketdata.models import Gap, QualityDay, ReadRule, Symbol
+from tests.integration.page_links import unanswered, unlinked
 from tests.integration.serving import and_leave, serving
 from tests.integration.test_page import looked_at, shut_out
 from tests.integration.test_quality import DAY, minutes, rolled_over, usual
+from tests.integration.test_roles import PASSWORD, person
 from tests.integration.test_stream_served import start_web, web
 from tests.market import MINUTE_US, NINE_US
 
@@ -22,6 +24,8 @@ __all__ = ["serving", "web"]
 pytestmark = [pytest.mark.page, pytest.mark.once]
 OTHERS = 100
 UNTIL = "end=2026-03-16"
+# The rows of lists themselves, the strip's own key, and words: why a day has its grade.
+BARE = ("#stretches", "#gaps", "#hours", "#states", "#because", "#place", "#one-title", "#one", "#filters", "#scrolls")
 FIGURES = """list => Object.fromEntries(
   [...list.querySelectorAll("dt")].map((one) => [one.textContent, one.nextElementSibling.textContent]))"""
 
@@ -103,7 +107,7 @@ def test_the_map_shows_the_worst_first_and_a_cell_its_minutes(web, serving, road
 
         links = page.locator("#links a").evaluate_all("all => all.map(one => one.href)")
         assert f"{origin}/?feed=krx&symbol=005930&timeframe=1Min" in links
-        assert f"{origin}/v2/gaps?feed=krx&symbols=005930" in links
+        assert f"{origin}/lists/gaps?date=2026-03-16&feed=krx&symbol=005930" in links
         assert [page.request.get(address).status for address in links] == [200] * len(links)
         assert shut_out(page) == []
         page.set_viewport_size({"width": 390, "height": 844})
@@ -153,6 +157,49 @@ def test_a_visitor_reads_it_in_korean_and_an_address_of_nothing_says_so(web, ser
         figures = page.locator("#figures").evaluate(FIGURES)
         assert [figures[name] for name in ("수신", "공백 시간", "누락 수량")] == ["350", "600초", "12.5"]
         assert page.locator('main a[href*="/admin/"]').count() == 0
+        assert unlinked(page, but=BARE) == []
+        assert unanswered(page) == []
+    assert complained == []
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_late_ticks_lead_to_the_batches_that_brought_them(web, serving, chromium, role):
+    serving.commit(minutes(range(100)))
+    rolled_over(sealed_at=datetime.datetime.now(datetime.UTC), late_rows=10)
+    serving.commit(minutes(range(100, 110)))
+    serving.commit(minutes(range(100, 110), symbol="000660"), name="nxt")
+    due.finish(datetime.datetime.now(datetime.UTC))
+    person(role, "desk")
+    complained: list[str] = []
+    address = f"http://{web}/login/?next=/quality%3F{UNTIL}%26date=2026-03-16%26symbol=005930%26of=krx"
+    with looked_at(chromium, address, complained) as (page, expect):
+        page.fill("input[name=username]", "desk")
+        page.fill("input[name=password]", PASSWORD)
+        page.click("form.panel button")
+        expect(page.locator('#figures dd a[href*="late=1"]')).to_have_text("10")
+        assert unlinked(page, but=BARE) == []
+        assert unanswered(page) == []
+        numbers = {}
+        for name in ("Received", "Late"):
+            link = page.locator(f'#figures dt:has-text("{name}") + dd a')
+            numbers[name] = page.request.get(link.evaluate("one => one.href")).text()
+        shown = {name: re.findall(r"<t[dh][^>]*>(?:<a[^>]*>)?(1/[0-9]+)", text) for name, text in numbers.items()}
+        assert shown == {"Received": ["1/2", "1/1"], "Late": ["1/2"]}
+
+        # The numbers of faults of the days: above the map, by the arrows; each leads to the series that had them.
+        page.locator('#grid td[tabindex="0"]').focus()
+        page.keyboard.press("End")
+        page.keyboard.press("ArrowUp")
+        faults = page.locator("#grid thead a:focus")
+        expect(faults).to_have_text("1")
+        expect(page.locator('#grid [tabindex="0"]')).to_have_count(1)
+        page.keyboard.press("ArrowDown")
+        expect(page.locator("#grid td:focus")).to_have_count(1)
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile("grade=C%2CD"))
+        expect(page.locator("#place")).to_have_text("1–1 of 1 series")
+        expect(page.locator("#grid thead tr:first-child th")).to_have_count(2)
     assert complained == []
 
 

@@ -81,6 +81,7 @@ function line(alert) {
   const message = made("td", "", "message");
   const words = alert.texts[LOCALE.slice(0, 2)] ?? alert.message;
   if (alert.symbol && alert.feed) message.append(Object.assign(made("a", words), { href: addressOf(alert.feed, alert.symbol) })); // to its chart
+  else if (!alert.symbol) message.append(Object.assign(made("a", words), { href: "/collection" })); // of the system
   else message.textContent = words;
   const rule = made("td", alert.name, "rule");
   if (alert.feed) rule.append(made("small", alert.feed));

@@ -1,14 +1,15 @@
 // Lists that are told anew every few seconds: rows and cells stay the same elements, so that what is chosen, focused or
 // read aloud is not taken away.
 
-// A cell is a text, or { text, href, small, level, long, wraps }: `long` is a sentence, `wraps` a text that may.
+// A cell is a text, or { text, href, small, level, long, wraps, whole }: `long` is a sentence, `wraps` a text that may;
+// of a `whole` one what is small is part of the link.
 function told(cell) {
   return typeof cell === "object" && cell !== null ? cell : { text: cell };
 }
 
 export function write(place, cell) {
-  const { text, href, small = "", level = "", long = false, wraps = false } = told(cell);
-  const as = JSON.stringify([text, href, small, level, long, wraps]);
+  const { text, href, small = "", level = "", long = false, wraps = false, whole = false } = told(cell);
+  const as = JSON.stringify([text, href, small, level, long, wraps, whole]);
   if (place.dataset.as === as) return;
   place.dataset.as = as;
   place.classList.toggle("warn", level === "warn");
@@ -21,7 +22,7 @@ export function write(place, cell) {
     place.replaceChildren(holder);
   } else place.replaceChildren();
   holder.textContent = text;
-  if (small) place.append(document.createTextNode(" "), Object.assign(document.createElement("small"), { textContent: small }));
+  if (small) (whole ? holder : place).append(document.createTextNode(" "), Object.assign(document.createElement("small"), { textContent: small }));
 }
 
 // `rows`: [{ key, cells }] in their order.

@@ -8,7 +8,7 @@ import { STEPS } from "./words.js";
 import { Figure } from "./chart.js";
 import { Past } from "./history.js";
 import * as links from "./links.js";
-import { define, fill } from "./lists.js";
+import { define, fill, write } from "./lists.js";
 import { list, problems } from "./problems.js";
 import { Terminal, address } from "./terminal.js";
 
@@ -118,7 +118,7 @@ function topics(fanout, now) {
   show("notopics").hidden = fanout.feeds.length > 0;
   fill(show("topics"), fanout.feeds.map((one) => ({
     key: one.feed, cells: [
-      { text: one.feed, small: one.o === null ? gettext("read from the database") : interpolate(gettext("up to %s"), [number(one.o)]) },
+      { text: one.feed, small: one.o === null ? gettext("read from the database") : interpolate(gettext("up to %s"), [number(one.o)]), href: links.topics(), whole: true },
       { text: `${number(one.behind_s, 1)} s`, href: links.topics(), level: one.late ? "warn" : "" },
       { text: ago(one.delivered), href: links.topics() },
     ],
@@ -132,15 +132,15 @@ function terminal(one, now, source) {
   return [
     { text: one.client, href: links.client(one.client) },
     { text: one.source },
-    { text: moment(new Date(one.since * 1000).toISOString()) },
-    { text: age(silent), level: silent > 10 ? "warn" : "" },
+    { text: moment(new Date(one.since * 1000).toISOString()), href: address(one.client) },
+    { text: age(silent), href: address(one.client), level: silent > 10 ? "warn" : "" },
     { text: `${number(one.rate ?? 0)}/s`, href: address(one.client) },
     { text: number(one.waiting ?? null), href: address(one.client), level: one.waiting > 1000 ? "warn" : "" },
     { text: offset === null || offset === undefined ? "–" : `${number(offset)} ms`, href: address(one.client), level: Math.abs(offset ?? 0) >= CLOCK_MS ? "warn" : "" },
     covered?.measured
       ? { text: interpolate(gettext("%s of %s min"), [number(sent), number(covered.measured)]), href: address(one.client), level: sent < covered.measured - 2 ? "warn" : "" }
       : { text: gettext("outside the session") },
-    { text: source ? said(source) : "–", long: true },
+    { text: source ? said(source) : "–", href: source ? address(one.client) : "", long: true },
   ];
 }
 
@@ -159,13 +159,13 @@ function upkeepTold() {
   const now = Date.parse(t);
   const reasons = Object.entries(rejects.reasons);
   const dead = Object.entries(letters);
-  show("rejects-count").textContent = rejects.rows ? `${number(rejects.rows)}${rejects.cut ? "+" : ""}` : "";
+  write(show("rejects-count"), rejects.rows ? { text: `${number(rejects.rows)}${rejects.cut ? "+" : ""}`, href: links.refused({ since: "day" }) } : "");
   show("norejects").hidden = reasons.length + dead.length > 0;
   fill(show("rejects"), [
     ...dead.map(([code, count]) => ({ key: `letter ${code}`, cells: [{ text: code, small: [meaning(code), gettext("whole batches")].filter(Boolean).join(" · "), level: "warn" }, { text: number(count), href: links.letters(code, "day") }] })),
     ...reasons.map(([reason, rows]) => ({ key: reason, cells: [{ text: reason, small: meaning(reason) }, { text: number(rows), href: links.refused({ reason, since: "day" }) }] })),
   ]);
-  show("gaps-count").textContent = gaps.gaps ? number(gaps.gaps) : "";
+  write(show("gaps-count"), gaps.gaps ? { text: number(gaps.gaps), href: links.gaps(gaps.date) } : "");
   show("nogaps").hidden = gaps.of.length > 0;
   fill(show("gaps"), gaps.of.map((one) => {
     const href = links.gaps(gaps.date, one.feed, one.reason);
@@ -188,8 +188,8 @@ function backups(shown, verified, now) {
   if (!shown) return [[gettext("State"), { text: gettext("no backup was made yet"), level: "warn" }]];
   const pairs = [
     [gettext("State"), { text: BACKUPS[shown.state] ?? shown.state, href: links.backup(shown.id), level: shown.state === "failed" ? "warn" : "" }],
-    [gettext("Begun"), moment(shown.started_at)],
-    [gettext("Size"), shown.bytes === null ? "–" : `${number(shown.bytes / 1e6, 1)} MB`],
+    [gettext("Begun"), { text: moment(shown.started_at), href: links.backup(shown.id) }],
+    [gettext("Size"), shown.bytes === null ? "–" : { text: `${number(shown.bytes / 1e6, 1)} MB`, href: links.backup(shown.id) }],
   ];
   if (shown.error) pairs.push([gettext("Error"), { text: inLanguage(shown, shown.error), level: "warn" }]);
   if (verified) {
@@ -208,7 +208,7 @@ function rollover(run) {
     show("rollover").replaceChildren(...steps.map(({ step, at: when }) => {
       const item = document.createElement("li");
       item.toggleAttribute("data-done", Boolean(when));
-      item.append(Object.assign(document.createElement("span"), { textContent: STEPS[step] }), Object.assign(document.createElement("span"), { className: "quiet", textContent: moment(when) }));
+      item.append(Object.assign(document.createElement("span"), { textContent: STEPS[step] }), Object.assign(document.createElement("a"), { className: "quiet", href: links.rollover(run.date), textContent: moment(when) }));
       return item;
     }));
   }

@@ -20,7 +20,7 @@ const warn = (title, words, cure, href = "") => ({ level: "warn", title, words, 
 export function problems({ status, upkeep, newest }) {
   const found = [];
   const now = Date.parse(status.t), clients = status.ingest.flatMap((server) => server.clients ?? []);
-  if (!status.redis) found.push(bad(gettext("Redis does not answer"), gettext("Queues, live prices and this page's history are in it. Batches wait in the terminals; nothing is lost."), gettext("Start Redis, or look why it cannot be reached: manage.py doctor"), links.status()));
+  if (!status.redis) found.push(bad(gettext("Redis does not answer"), gettext("Queues, live prices and this page's history are in it. Batches wait in the terminals; nothing is lost."), gettext("Start Redis, or look why it cannot be reached: manage.py doctor"), links.overview()));
   else if (!status.ingest.length) found.push(bad(gettext("No ingest server runs"), gettext("Terminals cannot connect; they keep what they see in their spools."), gettext("Start runingest (systemctl start naru-ingest) and read its log")));
   else if (!clients.length) found.push(warn(gettext("No terminal is connected"), "", gettext("Are the PCs of the dealing room on, and may they reach the ingest server's port?"), links.client()));
   if (status.ingest.some((server) => server.paused)) found.push(bad(gettext("Intake is paused"), gettext("More is in flight than may be: the workers or the database cannot keep up."), gettext("Look whether the workers run and what the database waits for"), links.batches()));
@@ -37,7 +37,7 @@ export function problems({ status, upkeep, newest }) {
     const since = interpolate(gettext("since %s"), [age((now - Date.parse(alarm.since)) / 1000)]);
     found.push({ level: WORST.has(alarm.code) ? "bad" : "warn", title, since, words, cure: remedy(alarm.code), href: links.alarms(alarm.code) });
   }
-  if (status.redis && newest !== null && now - newest > STILL_S * 1000) found.push(warn(gettext("The past hours are not measured any more"), interpolate(gettext("last measured %s"), [age((now - newest) / 1000)]), gettext("Do beat and worker-slow run?"), links.status()));
+  if (status.redis && newest !== null && now - newest > STILL_S * 1000) found.push(warn(gettext("The past hours are not measured any more"), interpolate(gettext("last measured %s"), [age((now - newest) / 1000)]), gettext("Do beat and worker-slow run?"), links.overview()));
   const [last] = upkeep?.rollovers ?? [];
   if (status.upkeep.behind && last && last.state !== "done" && !status.upkeep.alarms.some(({ code }) => code.startsWith("rollover"))) {
     found.push(warn(interpolate(gettext("The rollover of %s is not done"), [last.date]), inLanguage(last, last.error), gettext("It goes on by itself every minute; if it does not, read the log of worker-upkeep"), links.rollover(last.date)));

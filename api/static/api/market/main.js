@@ -1,6 +1,7 @@
 // The page of the market: asks for what changed every few seconds while somebody looks, and shows it as a picture, as
 // lists and as a table.
 import { called, dayAndTime, number, short, time } from "../page/format.js";
+import { Roving } from "../page/roving.js";
 import { finder } from "../page/initials.js";
 import * as rest from "../page/rest.js";
 import { LATE_MS, Session } from "../page/session.js";
@@ -23,14 +24,32 @@ const LISTS = {
   byvolume: { columns: ["change", "volume"], order: (a, b) => b.volume - a.volume, of: (row) => row.volume > 0 },
 };
 
+const ORDERS = {
+  name: (row) => called(row) || row.symbol, group: (row) => row.title, last: (row) => row.last, change: (row) => row.changeRate ?? -Infinity,
+  turnover: (row) => row.turnover, volume: (row) => row.volume, trades: (row) => row.trades,
+};
+const WAYS = { rose: 1, fell: -1, still: 0 };
+
 const values = new URLSearchParams(location.search);
 let feed = values.get("feed") ?? "", group = values.get("group") ?? "", mark, rows = new Map(), sums = null, asked = 0, failures = 0, timer = 0;
-let sort = { by: "turnover", down: true }, shown = PART, way = "", natures = {}, anew = true, fromOpen = false;
+let sort = order(values), shown = PART, way = wayOf(values), natures = {}, anew = true, fromOpen = false;
 
 const session = new Session(show("session"), show("clock"));
 const map = new HeatMap(show("map"), show("hint"), show("tile"), { open, narrow: (one) => choose(one.key === group ? "" : one.key) });
 const lists = Object.entries(LISTS).map(([id, one]) => ({ ...one, ranking: new Ranking(show(id), one.columns) }));
 const table = new Ranking(show("all"), ["group", "last", "change", "turnover", "volume", "trades"]);
+
+const divisionLinks = new Roving(show("groups"), "button, a");
+
+// The table's order and which way its symbols moved, as an address has them.
+function order(told) {
+  const by = told.get("by") ?? "";
+  return { by: by in ORDERS ? by : "turnover", down: told.get("way") !== "fell" && by !== "name" };
+}
+
+function wayOf(told) {
+  return told.get("way") in WAYS ? told.get("way") : "";
+}
 
 const keyOf = (one) => `${one.market}.${one.category}`;
 const titleOf = ({ market, category }) => {
@@ -45,15 +64,18 @@ function open(row, apart) {
 }
 
 function choose(next) {
-  group = next;
-  shown = PART;
-  anew = true;
+  [group, way, shown, anew] = [next, "", PART, true];
   remember(false);
   draw();
 }
 
+// An address of what is looked at.
+function looked({ group: of, way: moved, by }) {
+  return new URLSearchParams({ feed, ...(of && { group: of }), ...(moved && { way: moved }), ...(by !== "turnover" && { by }) });
+}
+
 function remember(quiet) {
-  const told = new URLSearchParams({ feed, ...(group && { group }) });
+  const told = looked({ group, way, by: sort.by });
   if (`?${told}` !== location.search) history[quiet ? "replaceState" : "pushState"](null, "", `${location.pathname}?${told}`);
 }
 
@@ -172,7 +194,7 @@ function figures(one) {
   });
 }
 
-// The groups with their sums; a press on one shows it alone.
+// The groups with their sums; a press on one shows it alone, on a sum the symbols of which it is.
 function divisions(groups, chosen) {
   const body = show("groups");
   const focused = body.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
@@ -187,29 +209,28 @@ function divisions(groups, chosen) {
       button.addEventListener("click", () => choose(one.key));
       head.append(button);
       row.append(head);
-      for (const [text, kind] of [
-        [number(one.symbols), ""], [number(one.advancing), "up"], [number(one.declining), "down"],
-        [signed(one.meanChange), one.meanChange > 0 ? "up" : one.meanChange < 0 ? "down" : ""], [short(Math.round(one.turnover)), ""],
-      ])
-        Object.assign(row.insertCell(), { textContent: text, className: kind });
+      for (const [text, kind, by, moved] of [
+        [number(one.symbols), "", "name", ""], [number(one.advancing), "up", "change", "rose"], [number(one.declining), "down", "change", "fell"],
+        [signed(one.meanChange), one.meanChange > 0 ? "up" : one.meanChange < 0 ? "down" : "", "change", ""], [short(Math.round(one.turnover)), "", "turnover", ""],
+      ]) {
+        const link = Object.assign(document.createElement("a"), { textContent: text, href: `?${looked({ group: one.key, way: moved, by })}` });
+        Object.assign(link.dataset, { key: [one.key, by, moved].join(" "), group: one.key, by, way: moved });
+        Object.assign(row.insertCell(), { className: kind }).append(link);
+      }
       return row;
     }),
   );
-  if (focused !== undefined) [...body.querySelectorAll("button")].find((one) => one.dataset.key === focused)?.focus();
+  divisionLinks.renew();
+  if (focused !== undefined) [...body.querySelectorAll("button, a")].find((one) => one.dataset.key === focused)?.focus();
 }
 
-const ORDERS = {
-  name: (row) => called(row) || row.symbol, group: (row) => row.title, last: (row) => row.last, change: (row) => row.changeRate ?? -Infinity,
-  turnover: (row) => row.turnover, volume: (row) => row.volume, trades: (row) => row.trades,
-};
-
 // A sum at the top leads to the symbols that it is of: those that moved that way, or all, by what it sums up.
-const WAYS = { rose: 1, fell: -1, still: 0 };
 
 function lead({ way: next, by }) {
   way = next !== undefined && next !== way ? next : "";
   sort = { by, down: next !== "fell" && by !== "name" };
   shown = PART;
+  remember(false);
   draw();
   show("all").closest("section").scrollIntoView({ block: "start" });
 }
@@ -218,7 +239,7 @@ function whole(within, chosen) {
   const word = show("filter").value.trim(), named = finder(word);
   const moved = way ? within.filter((row) => (row.counts || chosen) && row.changeRate !== null && Math.sign(row.changeRate) === WAYS[way]) : within;
   const found = word ? moved.filter((row) => named(`${row.symbol} ${row.name} ${row.name_en}`)) : [...moved];
-  for (const button of document.querySelectorAll("[data-way]")) button.setAttribute("aria-pressed", String(button.dataset.way === way));
+  for (const button of document.querySelectorAll("button[data-way]")) button.setAttribute("aria-pressed", String(button.dataset.way === way));
   const of = ORDERS[sort.by], turned = sort.down ? -1 : 1;
   const compared = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a < b ? -1 : a > b ? 1 : 0);
   found.sort((a, b) => turned * compared(of(a), of(b)) || a.symbol.localeCompare(b.symbol));
@@ -266,6 +287,13 @@ show("sums").addEventListener("click", ({ target }) => {
   const button = target.closest("[data-lead]");
   if (button) lead({ way: button.dataset.way, by: button.dataset.lead });
 });
+show("groups").addEventListener("click", (event) => {
+  const link = event.target.closest("a");
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  [group, way, anew] = [link.dataset.group, "", true];
+  lead({ way: link.dataset.way || undefined, by: link.dataset.by });
+});
 show("more").addEventListener("click", () => {
   shown += PART;
   draw();
@@ -274,12 +302,14 @@ show("columns").addEventListener("click", ({ target }) => {
   const by = target.closest("button")?.dataset.by;
   if (!by) return;
   sort = { by, down: sort.by === by ? !sort.down : by !== "name" && by !== "group" };
+  remember(true);
   draw();
 });
 document.addEventListener("visibilitychange", () => !document.hidden && look());
 addEventListener("popstate", () => {
   const told = new URLSearchParams(location.search);
   const next = told.get("feed") ?? "", nextGroup = told.get("group") ?? "";
+  [sort, way] = [order(told), wayOf(told)];
   if (next && next !== feed) follow(next, nextGroup, true);
   else {
     group = nextGroup;

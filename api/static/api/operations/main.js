@@ -53,6 +53,13 @@ function linked(holder, text, href) {
   else holder.textContent = text;
 }
 
+// A number beside a title; its link stays the same one, so that it keeps the focus.
+function count(id, text, href) {
+  const link = show(id).querySelector("a") ?? show(id).appendChild(document.createElement("a"));
+  link.href = href;
+  link.textContent = text;
+}
+
 function cell(row, text, { name = "", small = "", href = "" } = {}) {
   const made = row.insertCell();
   linked(made, text, href);
@@ -121,7 +128,7 @@ const LINES = {
     cell(line, one.client ?? "–");
     cell(line, one.feed || "–");
     cell(line, number(one.bytes), { href: links.letter(one.id) });
-    cell(line, moment(one.at));
+    cell(line, moment(one.at), { href: links.letter(one.id) });
     if (one.again) button(line, gettext("Retry"), one.batch, { batch: one.batch, code: one.code });
     else line.insertCell();
   }),
@@ -140,8 +147,8 @@ const LINES = {
   backups: row((line, one) => {
     cell(line, one.name, { small: inLanguage(one, one.error), href: links.backup(one.id) });
     cell(line, STATES[one.state] ?? one.state, { name: one.state === "failed" ? "warn" : one.state === "verified" ? "good" : "" });
-    cell(line, moment(one.started_at));
-    cell(line, moment(one.verified_at));
+    cell(line, moment(one.started_at), { href: links.backup(one.id) });
+    cell(line, moment(one.verified_at), { href: one.verified_at ? links.backup(one.id) : "" });
     cell(line, one.verified_at ? number(one.rows) : "–", { href: links.backup(one.id) });
     cell(line, number(one.bytes), { href: links.backup(one.id) });
     const there = one.copy_proven_at ? gettext("proven") : one.copied_at ? gettext("copied") : "–";
@@ -150,7 +157,7 @@ const LINES = {
   timetable: row((line, one) => {
     cell(line, show("names").content.querySelector(`[data-name="${CSS.escape(one.name)}"]`)?.textContent ?? one.name, { name: "long text" });
     cell(line, one.every_s ? span(one.every_s) : one.every_texts[LOCALE.slice(0, 2)] ?? one.every);
-    cell(line, moment(one.last));
+    cell(line, moment(one.last), { href: one.last ? links.turn(one.name) : "" });
     cell(line, one.overdue ? interpolate(gettext("was due %s: does beat run?"), [moment(one.next)]) : moment(one.next), { name: one.overdue ? "warn" : "" });
     cell(line, number(one.runs), { href: links.turn(one.name) });
     cell(line, one.enabled ? gettext("on") : gettext("off"), { name: one.enabled ? "" : "warn" });
@@ -189,7 +196,8 @@ function copies(told) {
   else if (told.unsigned) said.push(interpolate(gettext("%s copies wait for a signature"), [number(told.unsigned)]));
   else if (told.signer) said.push(interpolate(gettext("signed by %s"), [told.signer]));
   if (told.waiting) said.push(interpolate(gettext("%s backups wait to be copied"), [number(told.waiting)]));
-  line.textContent = said.join(" · ");
+  line.replaceChildren();
+  linked(line, said.join(" · "), links.backups());
   line.classList.toggle("warn", !told.proven_at || told.waiting > 1 || (told.signed && told.unsigned > 0));
 }
 
@@ -206,8 +214,8 @@ async function renew() {
     for (const name of ["rollovers", "backups", "timetable", "alarms", "cleared"]) fill(name, told[name], LINES[name]);
     copies(told.copies);
     show("cleared-count").textContent = number(told.cleared.length);
-    show("letters-count").textContent = number(told.dead_letter_count);
-    show("rejects-count").textContent = told.rejects.cut ? interpolate(gettext("the newest %s"), [number(told.rejects.rows)]) : number(told.rejects.rows);
+    count("letters-count", number(told.dead_letter_count), links.letters());
+    count("rejects-count", told.rejects.cut ? interpolate(gettext("the newest %s"), [number(told.rejects.rows)]) : number(told.rejects.rows), links.refused());
     show("asof").textContent = time(new Date(told.t));
     show("away").hidden = true;
     if (told.asked.some((one) => one.going)) wait = GOING_MS;

@@ -43,7 +43,7 @@ const comparison = new Comparison(chart, show("compared"), { remove: (key) => co
 const comparisons = new ComparisonForm(show("comparison"), { chosen: compare, question: () => seen, name: (key) => comparison.name(key) });
 const drawings = new Drawings(chart, show("chart"), show);
 const ladder = new Ladder({ body: show("ladder"), sum: show("sums"), expected: show("expected"), nothing: show("nobook") });
-const statistics = new Statistics(show("statistics"), { listed: want });
+const statistics = new Statistics(show("statistics"), { listed: want, trades: (least) => tape.from(least) });
 const tape = new Tape(show("tape"), show("tapeframe"), show("least"));
 const course = new ToldCourse(show("told"));
 const indices = new Indices(show("indices"), { choose: (feed, code) => go({ feed, code }), course: (row) => course.open(row), listed: want });
@@ -181,7 +181,7 @@ async function load(anew) {
     act();
     drawings.follow(code);
     tape.clear(code, feed, chart.digits);
-    ladder.clear(chart.digits);
+    ladder.clear(seen, chart.digits);
     statistics.follow(code, feed);
     price();
   } else comparison.renew();

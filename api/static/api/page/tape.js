@@ -6,11 +6,12 @@ import * as rest from "./rest.js";
 const KEPT = 2000, DRAWN = 200, PAGE = 500, FILTERED_PAGES = 4;
 
 export class Tape {
-  #body; #frame; #least = 0; #trades = []; #known = new Set(); #fresh = []; #draw; #digits; #question = null; #token; #drawn = DRAWN; #reading = false; #turn = 0;
+  #body; #frame; #filter; #least = 0; #trades = []; #known = new Set(); #fresh = []; #draw; #digits; #question = null; #token; #drawn = DRAWN; #reading = false; #turn = 0;
 
   constructor(body, frame, filter) {
     [this.#body, this.#frame] = [body, frame];
     this.#draw = painter(() => this.#show());
+    this.#filter = filter;
     filter.addEventListener("input", () => {
       this.#least = Math.max(0, Number(filter.value) || 0);
       this.#drawn = DRAWN;
@@ -20,6 +21,14 @@ export class Tape {
     frame.addEventListener("scroll", () => {
       if (frame.scrollTop + frame.clientHeight > frame.scrollHeight - 200) this.#older();
     });
+  }
+
+  // Only trades from a size on, and there.
+  from(least) {
+    this.#filter.value = least || "";
+    this.#filter.dispatchEvent(new Event("input"));
+    this.#frame.scrollTop = 0;
+    this.#frame.focus();
   }
 
   // Another symbol.

@@ -1,4 +1,5 @@
-// Days by series as a grid of letters: one stop of the tab key, arrows go from cell to cell, Enter chooses one.
+// Days by series as a grid of letters: one stop of the tab key, arrows go from cell to cell, and up to the numbers of
+// faults of the days; Enter chooses one.
 export const keyOf = ({ date, symbol, feed }) => [date, symbol, feed].join(" ");
 
 const made = (name, given) => Object.assign(document.createElement(name), given);
@@ -51,8 +52,19 @@ export class Grid {
   #faults(counts) {
     const row = made("tr");
     row.append(made("th", { textContent: gettext("Series with C or D"), scope: "row" }));
-    for (const { A, B, C, D } of counts) row.append(made("th", { textContent: C + D || "·", title: `A ${A} · B ${B} · C ${C} · D ${D}` }));
+    counts.forEach(({ A, B, C, D }, place) => {
+      const head = made("th", { textContent: C + D ? "" : "·", title: `A ${A} · B ${B} · C ${C} · D ${D}` });
+      if (C + D) head.append(made("a", { textContent: C + D, href: this.#faultsOf(this.#dates[place]), tabIndex: -1 }));
+      row.append(head);
+    });
     return row;
+  }
+
+  // The map of the series that had them, on that day alone.
+  #faultsOf(date) {
+    const told = new URLSearchParams(location.search);
+    for (const [name, value] of Object.entries({ grade: "C,D", start: date, end: date })) told.set(name, value);
+    return `?${told}`;
   }
 
   #row({ symbol, name, feed, grades }) {
@@ -69,6 +81,7 @@ export class Grid {
   }
 
   #cell(row, column) {
+    if (row < 0) return this.#table.tHead.rows[1].cells[column + 1].querySelector("a");
     return this.#table.tBodies[0].rows[row]?.cells[column + 1];
   }
 
@@ -84,7 +97,7 @@ export class Grid {
   }
 
   #stop(focus) {
-    this.#table.querySelector('td[tabindex="0"]')?.setAttribute("tabindex", "-1");
+    this.#table.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
     const cell = this.#cell(...this.#at);
     if (cell) cell.tabIndex = 0;
     if (focus) cell?.focus();
@@ -99,7 +112,7 @@ export class Grid {
 
   #open() {
     const [row, column] = this.#at;
-    if (!this.#cell(row, column)?.dataset.grade) return;
+    if (row < 0 || !this.#cell(row, column)?.dataset.grade) return;
     const { symbol, name, feed } = this.#series[row];
     this.#choose({ symbol, name, feed, date: this.#dates[column] });
   }
@@ -111,11 +124,14 @@ export class Grid {
       ArrowUp: [row - 1, column], ArrowDown: [row + 1, column], ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1],
       Home: [event.ctrlKey ? 0 : row, 0], End: [event.ctrlKey ? rows : row, columns], PageUp: [row - 10, column], PageDown: [row + 10, column],
     };
-    if (event.altKey || event.metaKey || !event.target.closest("td")) return;
+    if (event.altKey || event.metaKey || !event.target.closest("td, thead a")) return;
+    if (row < 0 && event.key === "Enter") return; // a link
     if (event.key === "Enter" || event.key === " ") this.#open();
     else if (moves[event.key]) {
       const [down, across] = moves[event.key];
-      this.#at = [Math.min(Math.max(down, 0), rows), Math.min(Math.max(across, 0), columns)];
+      const next = [Math.min(Math.max(down, 0), rows), Math.min(Math.max(across, 0), columns)];
+      const above = row <= 0 && down <= row && (down < 0 || row < 0); // among the numbers of faults, where a day has one
+      this.#at = above && this.#cell(-1, next[1]) ? [-1, next[1]] : next;
       this.#stop(true);
     } else return;
     event.preventDefault();

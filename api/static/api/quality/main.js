@@ -7,7 +7,7 @@ import { tell, title } from "./minutes.js";
 
 const show = (id) => document.getElementById(id);
 const EVERY_MS = 60_000, AGAIN_MS = 5_000, TYPING_MS = 300, PART = 100;
-const FILTERS = ["search", "market", "feed", "grade", "end"], CHOSEN = { date: "date", symbol: "symbol", feed: "of" };
+const FILTERS = ["search", "market", "feed", "grade", "start", "end"], CHOSEN = { date: "date", symbol: "symbol", feed: "of" };
 const NOT_TOLD = { 404: gettext("Nothing is known of this symbol on this day."), 403: gettext("Minutes of this symbol may be read with access to all feeds only.") };
 const form = show("filters");
 let tokens = [undefined], timer = 0, typing = 0, asked = 0, detail = 0, chosen = null, answer = "", fresh = true;
@@ -117,7 +117,10 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   filtered();
 });
-form.addEventListener("change", ({ target }) => target.name !== "search" && filtered());
+form.addEventListener("change", ({ target }) => {
+  if (target.name === "end") form.elements.start.value = ""; // 60 days again
+  if (target.name !== "search") filtered();
+});
 form.elements.search.addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(() => filtered(true), TYPING_MS);

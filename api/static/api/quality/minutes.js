@@ -12,6 +12,7 @@ const STATES = {
   q: gettext("silent, as usual"), a: gettext("not over yet"), "-": gettext("outside of continuous trading"),
 };
 const WORDS = { gap: STATES.g, missing: STATES.m, halted: STATES.h };
+const STRIP = "#strip", STRETCHES = "#stretches"; // on this page, above and beside the figures
 const hour = (ms) => time(new Date(ms)).slice(0, 5);
 const at = (text) => time(new Date(text));
 
@@ -62,34 +63,39 @@ function hours(start, count) {
 
 // The rows behind a number of refused ones; all of the symbol on that day and feed where no reason is said.
 function refused({ date, symbol, feed }, reason) {
-  return links.refused({ reason, date, feed, symbol }, `/v2/quality/${date}/${encodeURIComponent(symbol)}`);
+  return links.refused({ reason, date, feed, symbol });
 }
 
+// The gaps of the symbol on that day: of the whole feed where one is, for a list of the symbol alone would leave it out.
+const gapsOf = ({ date, symbol, feed, gap_list: told = [] }) => links.gaps(date, feed, undefined, told.some(({ S }) => !S) ? undefined : symbol);
+// The same symbol and day, of the other feed.
+const ofFeed = ({ date, symbol }, other) => `/quality?${new URLSearchParams({ end: date, date, symbol, of: other })}`;
+
 function figures(one) {
-  const whole = one.coverage === null ? "–" : `${number(one.coverage * 100, 1)}%`;
+  const whole = one.coverage === null ? "–" : `${number(one.coverage * 100, 1)}%`, { date, feed } = one;
+  const lost = gapsOf(one);
   define(show("figures"), [
-    [gettext("Coverage"), whole],
-    [gettext("Minutes with a tick"), one.expected === null ? number(one.present) : interpolate(gettext("%s, usually %s"), [number(one.present), number(one.expected)])],
-    [gettext("Minutes lost"), { text: number(one.lost), level: one.lost ? "warn" : "" }],
-    [gettext("Time in gaps"), { text: interpolate(gettext("%s s"), [size(one.gap_s)]), level: one.gap_s ? "warn" : "" }],
-    [gettext("Missing volume"), one.missing_volume ? { text: size(one.missing_volume), level: "warn" } : one.gaps ? "–" : "0"], // not every gap tells it
-    [gettext("Received"), number(one.received)],
-    [gettext("Stored"), number(one.stored)],
+    [gettext("Coverage"), { text: whole, href: STRIP }],
+    [gettext("Minutes with a tick"), { text: one.expected === null ? number(one.present) : interpolate(gettext("%s, usually %s"), [number(one.present), number(one.expected)]), href: STRIP }],
+    [gettext("Minutes lost"), { text: number(one.lost), level: one.lost ? "warn" : "", href: STRETCHES }],
+    [gettext("Time in gaps"), { text: interpolate(gettext("%s s"), [size(one.gap_s)]), level: one.gap_s ? "warn" : "", href: lost }],
+    [gettext("Missing volume"), one.missing_volume ? { text: size(one.missing_volume), level: "warn", href: lost } : one.gaps ? "–" : "0"], // not every gap tells it
+    [gettext("Received"), { text: number(one.received), href: links.batches({ date, feed }) }],
+    [gettext("Stored"), { text: number(one.stored), href: links.batches({ date, feed }) }],
     [gettext("Refused"), one.rejected ? { text: number(one.rejected), level: "warn", href: refused(one) } : "0"],
     ...Object.entries(one.reasons).map(([reason, rows]) => [interpolate(gettext("of them: %s"), [inWords(reason)]), { text: number(rows), href: refused(one, reason) }]),
-    [gettext("Late"), number(one.late)],
+    [gettext("Late"), one.late ? { text: number(one.late), href: links.batches({ date, feed, late: 1 }) } : "0"],
     [gettext("Taken back"), one.voided ? { text: number(one.voided), href: links.voided(one.date, one.feed, one.symbol) } : "0"],
-    ...(one.compared_with ? [[interpolate(gettext("Differing from %s"), [one.compared_with]), interpolate(gettext("%s of %s minutes"), [number(one.differing), number(one.compared)])]] : []),
-    ...(one.clock_offset_ms === null ? [] : [[gettext("Clock offset"), `${number(one.clock_offset_ms, 1)} ms`]]),
+    ...(one.compared_with ? [[interpolate(gettext("Differing from %s"), [one.compared_with]), { text: interpolate(gettext("%s of %s minutes"), [number(one.differing), number(one.compared)]), href: ofFeed(one, one.compared_with) }]] : []),
+    ...(one.clock_offset_ms === null ? [] : [[gettext("Clock offset"), { text: `${number(one.clock_offset_ms, 1)} ms`, href: links.terminals() }]]),
     [gettext("Computed"), one.final ? gettext("for good") : gettext("while the day goes on")],
   ]);
 }
 
 function leads({ date, symbol, feed }, one) {
   const own = `/v2/quality/${date}/${encodeURIComponent(symbol)}?lang=${document.documentElement.lang}`;
-  const ofFeed = one?.gap_list.some(({ S }) => !S); // a list of the symbol alone would leave these out
   const offered = [
-    [gettext("Chart"), addressOf(feed, symbol)], [gettext("Gaps"), links.gaps(date, feed, undefined, ofFeed ? undefined : symbol)],
+    [gettext("Chart"), addressOf(feed, symbol)], [gettext("Gaps"), gapsOf(one ?? { date, symbol, feed })],
     ...(one?.rejected ? [[gettext("Refused rows"), refused(one)]] : []), ["JSON", own],
   ];
   show("links").replaceChildren(...offered.map(([textContent, href]) => Object.assign(document.createElement("a"), { textContent, href })));
