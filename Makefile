@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed drill-galera drill-ha drill-kafka drill-upgrade screenshots terminals clients-matrix test-sqlite test-mariadb test-postgresql
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed drill-galera drill-ha drill-kafka drill-upgrade drill-containers screenshots terminals clients-matrix test-sqlite test-mariadb test-postgresql
 
 # Images set it to stay small. Here hundreds of processes are started, each of which would compile all of Naru again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -69,13 +69,16 @@ drill-kafka BROKER_AWAY=30
 drill-upgrade
 drill-ha FAILOVERS=5 DB=galera
 drill-ha FAILOVERS=4 DB=postgresql
+drill-containers
 endef
 export NIGHTLY
 .PHONY: nightly
-nightly: $(VENV)/dev servers  ## every drill in its short form, one after the other, whatever the one before came to; that of hosts as root alone
+nightly: $(VENV)/dev servers  ## every drill in its short form, one after the other, whatever the one before came to; those of hosts and containers as root alone, the latter with an engine
 	@printf '%s\n' "$$NIGHTLY" | { failed=0; while read -r words; do \
 	echo "=== make $$words"; \
 	if [ "$${words%% *}" = drill-ha ] && [ "$$(id -u)" != 0 ]; then outcome="left out: only root may make hosts of their own"; \
+	elif [ "$${words%% *}" = drill-containers ] && { [ "$$(id -u)" != 0 ] || ! docker version >/dev/null 2>&1; }; then \
+	outcome="left out: it wants root and a Docker engine"; \
 	elif $(MAKE) --no-print-directory $$words </dev/null; then outcome=passed; \
 	else outcome="FAILED, status $$?"; failed=1; fi; \
 	told="$${told:-}$$(printf '%-40s %s' "$$words" "$$outcome")\n"; \
@@ -174,6 +177,9 @@ drill-ha: $(VENV)/dev servers  ## 30 failovers of database, address, Redis and i
 
 drill-upgrade: $(VENV)/dev servers  ## upgrade a running stack under load from an older commit, then account for every row; FROM=abc123 DB=postgresql
 	@exec $(PY) -m tests.drill.upgrade --database $(or $(DB),mariadb) $(if $(FROM),--from $(FROM))
+
+drill-containers: $(VENV)/dev  ## build docker/, bring PROFILE=single or ha up, kill its containers under load, account for every row (root, a Docker engine); BASE=image
+	@exec $(PY) -m tests.drill.containers --profile $(or $(PROFILE),single)
 
 drill-feed: $(VENV)/dev servers  ## subscribers while web servers, Redis and connections are killed; SOCKETS=200 MESSAGES=100000 DB=postgresql
 	@exec $(PY) -m tests.drill.feed --sockets $(or $(SOCKETS),200) --messages $(or $(MESSAGES),100000) --database $(or $(DB),mariadb)

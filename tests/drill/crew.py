@@ -94,10 +94,12 @@ def enlist_reader() -> tuple[str, str]:
     return client.key_id, secret
 
 
-def deliver(crew: list[Terminal], *, server: str, seconds: float, plain: bool = False) -> list[str]:
+def deliver(
+    crew: list[Terminal], *, server: str, seconds: float, plain: bool = False, ca_file: str | None = None
+) -> list[str]:
     """Open every spool once more and wait until the server has committed all of it; answers what went wrong."""
     limit, trouble = time.monotonic() + seconds, []
-    address, *others = Address.parse_all(server, plain=plain)
+    address, *others = Address.parse_all(server, plain=plain, ca_file=ca_file)
     with ExitStack() as stack:
         links = []
         for member in crew:

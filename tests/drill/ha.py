@@ -7,7 +7,6 @@ cluster took writes, and all nodes hold the same.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import random
@@ -25,7 +24,7 @@ from typing import Any
 import redis
 
 from terminals import wire
-from tests.drill import accounting, crew, failovers, pair, recorded_state, writers
+from tests.drill import accounting, crew, failovers, node_contents, pair, recorded_state, writers
 from tests.drill.failovers import Failovers
 from tests.drill.programs import ROOT
 from tests.drill.recorded_state import Spools
@@ -237,12 +236,12 @@ class Drill:
         site.settle()
         found = {name: _on(site, name, spools) for name in site.nodes}
         first = found[site.nodes[0]]
-        different = [name for name, one in found.items() if one["contents"] != first["contents"]]
+        different = [name for name, one in found.items() if one.contents != first.contents]
         assert self.writers is not None
         lacking = self.writers.missing()
         split = writers.split(self.writers.writes, partings, self.writers.holders.found, site.nodes)
         for name, one in found.items():
-            for line in [*one["rows"].examples, *one["wrong"][: accounting.EXAMPLES]]:
+            for line in [*one.rows.examples, *one.wrong[: accounting.EXAMPLES]]:
                 self._say(f"WRONG on {name}: {line}")
         for line in [*split, *self.trouble]:
             self._say(f"WRONG: {line}")
@@ -250,28 +249,28 @@ class Drill:
             self._say(f"note: {line}")
         for what, count in sorted(site.own_ends.items()):
             self._say(f"note: {what}, {count} times; it was started again")
-        moments = [moment for _, moment in first["commits"]]
+        moments = [moment for _, moment in first.commits]
         return {
             "failovers": sum(self.done.values()),
-            "rows_sent": first["rows"].sent + gone,
-            "lost": max(one["rows"].lost for one in found.values()) + gone,
-            "duplicated": max(one["rows"].duplicated for one in found.values()),
-            "candle_mismatches": max(len(one["wrong"]) for one in found.values()),
+            "rows_sent": first.rows.sent + gone,
+            "lost": max(one.rows.lost for one in found.values()) + gone,
+            "duplicated": max(one.rows.duplicated for one in found.values()),
+            "candle_mismatches": max(len(one.wrong) for one in found.values()),
             "longest_stall_s": _seconds(accounting.longest_pause_us(moments, begin=begin_us, end=end_us)),
             "split_brain": len(split),
             "nodes_different": len(different),
-            "rows_stored": {name: one["rows"].stored for name, one in found.items()},
-            "candles": first["candles"],
-            "rejected": first["rows"].rejected,
-            "gaps": first["gaps"],
-            "dead_letters": first["dead"],
+            "rows_stored": {name: one.rows.stored for name, one in found.items()},
+            "candles": len(first.candles),
+            "rejected": first.rows.rejected,
+            "gaps": first.gaps,
+            "dead_letters": first.dead_letters,
             "writes": len(self.writers.writes),
             "writes_lost": max(lacking.values()),
             "address_on_two_hosts_s": round(sum(one.ended - one.began for one in self.writers.holders.found), 2),
             "unfinished": len(self.trouble),
             "done": {kind: self.done[kind] for kind in KINDS[self.given.database]},
             "longest_stall_by_kind_s": self._stalls(moments),
-            "slowest_batch_s": _seconds(recorded_state.slowest_us(spools, first["streams"], first["commits"])),
+            "slowest_batch_s": _seconds(recorded_state.slowest_us(spools, first.streams, first.commits)),
             "whole_again_s": {kind: round(longest, 1) for kind, longest in sorted(self.healed_s.items())},
             "terminals": len(self.crew),
             "ended_by_themselves": sum(site.own_ends.values()),
@@ -306,31 +305,10 @@ class Drill:
         print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
 
 
-def _on(site: Site, name: str, spools: dict[str, Spools]) -> dict[str, Any]:
+def _on(site: Site, name: str, spools: dict[str, Spools]) -> node_contents.Held:
     """What one node holds, compared with what the terminals have."""
-    candles = accounting.Candles()
-    contents: Counter[int] = Counter()
     with recorded_state.book(site.node(name)) as book:
-        streams, refused = book.streams(), book.refused()
-
-        def seen() -> Any:
-            for key, row in itertools.chain(accounting.through(book.ticks(), candles), book.records()):
-                contents[hash((key, row))] += 1
-                yield key, row
-
-        rows = accounting.rows(recorded_state.keyed(spools, streams), seen(), refused)
-        stored = dict(book.candles())
-        wrong = accounting.mismatches(candles.all(), book.candles())
-        return {
-            "rows": rows,
-            "wrong": wrong,
-            "streams": streams,
-            "commits": sorted(book.commits()),
-            "gaps": book.number("SELECT COUNT(*) FROM gap"),
-            "dead": book.number("SELECT COUNT(*) FROM dead_letter"),
-            "candles": len(stored),
-            "contents": (hash(frozenset(contents.items())), hash(frozenset(stored.items())), frozenset(book.commits())),
-        }
+        return node_contents.account(book, spools)
 
 
 def _named(site: Site, *kinds: str) -> list[str]:

@@ -296,21 +296,32 @@ Away: tuple[type[Exception], ...] = (MySQLdb.Error, psycopg.Error)
 @contextmanager
 def book(server: MariaDB | PostgreSQL) -> Iterator[Book]:
     """Open the database for questions; `Away` while it does not answer."""
-    where = ["temp_market_data", "market_data_tick"]
     if isinstance(server, MariaDB):
-        connection: Any = MySQLdb.connect(
-            host=server.host, port=server.port, user=USER, password=PASSWORD, database=DATABASE, charset="utf8mb4",
-            connect_timeout=2, read_timeout=60, autocommit=True,
-        )  # fmt: skip
-        made = Book(connection, lambda: connection.cursor(MySQLdb.cursors.SSCursor), [*where, "market_data_moving"])
-    else:
-        connection = psycopg.connect(server.url, connect_timeout=2, options="-c TimeZone=UTC")
-        names = itertools.count()
-        made = Book(connection, lambda: connection.cursor(f"drill{next(names)}"), where)
+        with mariadb(server.host, server.port, PASSWORD) as made:
+            yield made
+        return
+    connection = psycopg.connect(server.url, connect_timeout=2, options="-c TimeZone=UTC")
+    names = itertools.count()
     try:
-        yield made
+        yield Book(connection, lambda: connection.cursor(f"drill{next(names)}"), _TICKS)
     finally:
         connection.close()
+
+
+@contextmanager
+def mariadb(host: str, port: int, password: str) -> Iterator[Book]:
+    """As `book`, of a MariaDB that somebody else started, by the account that Naru has there."""
+    connection = MySQLdb.connect(
+        host=host, port=port, user=USER, password=password, database=DATABASE, charset="utf8mb4",
+        connect_timeout=2, read_timeout=60, autocommit=True,
+    )  # fmt: skip
+    try:
+        yield Book(connection, lambda: connection.cursor(MySQLdb.cursors.SSCursor), [*_TICKS, "market_data_moving"])
+    finally:
+        connection.close()
+
+
+_TICKS = ("temp_market_data", "market_data_tick")
 
 
 def _numbers(told: Any) -> list[Decimal]:

@@ -66,6 +66,7 @@ def test_a_process_begins_when_the_tables_are_there_and_redis_answers(name):
     assert OURS[name]["depends_on"] == {
         "migrate": {"condition": "service_completed_successfully"},
         "redis": {"condition": "service_healthy"},
+        "mariadb": {"condition": "service_started"},
     }
     assert SERVICES["migrate"]["depends_on"]["mariadb"] == {"condition": "service_healthy"}
 
@@ -155,17 +156,42 @@ def test_every_process_of_the_profile_ha_asks_the_cluster_and_none_that_is_alone
     assert HA["secrets"].keys() == {"database_url", "redis_url"}
 
 
-def test_the_machine_that_the_profile_ha_is_said_to_want_has_room_for_all_its_limits():
+def test_whoever_uses_a_server_is_stopped_before_it():
+    def stopped_after(service):
+        named = SERVICES[service].get("depends_on", {}), HA["services"].get(service, {}).get("depends_on", {})
+        first = {one for depends in named for one in depends if SERVICES[one].get("restart") != "no"}
+        return first.union(*(stopped_after(one) for one in first))
+
+    servers = {name for name, one in SERVICES.items() if "ha" in one["profiles"] and name not in OURS}
+
+    for name in OURS:
+        assert {"mariadb", "redis"} <= SERVICES[name]["depends_on"].keys()
+        assert stopped_after(name) == servers | {"mariadb", "redis"}
+
+
+def total_of_limits(profile):
+    """GiB of all services that go on running."""
     profiles = {name: [*one["profiles"], *HA["services"].get(name, {}).get("profiles", [])]
                 for name, one in SERVICES.items()}  # fmt: skip
-    started = [name for name in SERVICES if "ha" in profiles[name] and name != "migrate"]
+    started = [name for name in SERVICES if profile in profiles[name] and name != "migrate"]
     limits = [SERVICES[name]["deploy"]["resources"]["limits"]["memory"] for name in started]
-    total = sum(float(limit[:-1]) * {"m": 1, "g": 1024}[limit[-1]] for limit in limits) / 1024
+    return sum(float(limit[:-1]) * {"m": 1, "g": 1024}[limit[-1]] for limit in limits) / 1024
+
+
+def test_the_machine_that_the_profile_ha_is_said_to_want_has_room_for_all_its_limits():
+    total = total_of_limits("ha")
 
     said = re.search(r"and (\d+) GiB \(its limits add up to ([\d.]+) GiB\)", (FOLDER / "README.md").read_text("utf-8"))
     assert said is not None
     assert float(said[2]) == pytest.approx(total, abs=0.05)
     assert float(said[1]) > total
+
+
+def test_what_the_limits_of_one_server_add_up_to_is_said():
+    said = re.search(r"limits of the services add up to ([\d.]+) GiB", (FOLDER / "README.md").read_text("utf-8"))
+
+    assert said is not None
+    assert float(said[1]) == pytest.approx(total_of_limits("single"), abs=0.05)
 
 
 def test_who_ships_logs_reads_the_files_that_every_process_writes_and_sends_on_what_the_index_takes():

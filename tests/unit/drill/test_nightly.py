@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -42,7 +43,10 @@ def test_the_night_goes_on_after_a_drill_that_failed_and_says_which(tmp_path):
 
     assert done.returncode != 0
     started = [line.removeprefix("--no-print-directory ") for line in noted.read_text(encoding="utf-8").splitlines()]
-    wanted = [words for words in listed() if os.getuid() == 0 or not words.startswith("drill-ha")]
+    left_out = set() if os.getuid() == 0 else {"drill-ha", "drill-containers"}
+    if shutil.which("docker") is None or subprocess.run(["docker", "version"], capture_output=True).returncode:
+        left_out.add("drill-containers")
+    wanted = [words for words in listed() if words.split()[0] not in left_out]
     assert started == wanted
     table = done.stdout.split("=== what the night came to\n")[1]
     assert re.search(r"^drill-kafka .*FAILED, status 2$", table, re.MULTILINE)
