@@ -21,12 +21,11 @@ from analytics.alerts.judging import episodes, standing, texts
 from analytics.alerts.judging.conditions import Kind
 from analytics.alerts.judging.episodes import ARMED, Measured, State
 from analytics.alerts.judging.index import Place, Rule, watched
-from marketdata.calendar import trading_dates
+from marketdata.calendar import feed_hours, trading_dates
 from marketdata.models import Alarm, Alert
 from marketdata.realtime import alerts as shared
 from marketdata.realtime import broker, live_state
 from marketdata.types.units import microseconds
-from marketdata.vendors import gap_minutes
 
 MOST_ALARMS = 200
 """Subjects of a code that are looked at, those that were seen last."""
@@ -141,9 +140,9 @@ def _newest(feed: str, market: str, places: Mapping[str, Place]) -> int | None:
 
 
 def _stretches(feed: str, market: str, now_us: int) -> list[tuple[int, int]]:
-    """When trading is continuous at the venue that a feed is of: in an auction silence is as it should be."""
+    """When trades of a feed may come at any moment: in an auction silence is as it should be."""
     calendar = trading_dates.calendar(market)
-    return calendar.continuous_hours(calendar.trade_date(now_us), gap_minutes.venue_of(feed, market))
+    return feed_hours.continuous_hours(calendar, feed, calendar.trade_date(now_us))
 
 
 # --- terminals --------------------------------------------------------------------------------------------------------

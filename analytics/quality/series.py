@@ -18,7 +18,7 @@ from django.db.models import Count
 from analytics.quality import agreement, days, grades, session_minutes
 from analytics.quality.grades import Facts, Reason
 from analytics.quality.session_minutes import NONE, Int8, Minutes, State
-from marketdata.calendar import trading_dates
+from marketdata.calendar import feed_hours, trading_dates
 from marketdata.models import (
     FeedOwner,
     Gap,
@@ -31,7 +31,6 @@ from marketdata.models import (
 from marketdata.storage import storage
 from marketdata.types.tick_arrays import TICK_BITS, Int64
 from marketdata.types.units import MINUTE_US, day_of
-from marketdata.vendors import gap_minutes
 from terminals import wire
 
 Pair = tuple[str, str]
@@ -254,7 +253,7 @@ class Reader:
         halts: Sequence[tuple[int, int]],
     ) -> None:  # fmt: skip
         calendar = trading_dates.calendar(share.market_id)
-        venue = gap_minutes.venue_of(made.feed, share.market_id)
+        venue = feed_hours.venue_of(made.feed, share.market_id)
         minutes = session_minutes.of_session(calendar, made.date, venue, always=share.market.open_on_weekends)
         made.minutes = minutes = _widened(minutes, times)
         present = np.zeros(len(minutes), np.bool_)
@@ -318,11 +317,11 @@ class Reader:
             share = known.get(one.symbol)
             if share is None or (one.symbol, one.feed) not in ticks:
                 continue
-            venue = gap_minutes.venue_of(one.feed, share.market_id)
+            venue = feed_hours.venue_of(one.feed, share.market_id)
             same = [
                 feed
                 for symbol, feed in ticks
-                if symbol == one.symbol and feed != one.feed and gap_minutes.venue_of(feed, share.market_id) == venue
+                if symbol == one.symbol and feed != one.feed and feed_hours.venue_of(feed, share.market_id) == venue
             ]
             if same:
                 others[one.symbol, one.feed] = share.primary_feed if share.primary_feed in same else min(same)

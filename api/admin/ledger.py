@@ -18,6 +18,7 @@ from analytics.quality import days
 from api.admin.asking import MOST_BATCHES, AskingPages, ask, may, refuse
 from api.admin.set_aside import ByClient, BySource, OfBatches, OfDate, Within
 from api.admin.site import ReadOnly, moment
+from marketdata.calendar import feed_hours
 from marketdata.ledger import gap_reasons
 from marketdata.maintenance import leases
 from marketdata.models import (
@@ -207,7 +208,7 @@ class GapAdmin(AskingPages):
         found = {(date.isoformat(), gap.symbol) for gap in rows for date in gap_minutes.dates(gap)}
         lost = sorted(found)[-MOST_BATCHES:]
         if not lost:
-            feeds = ", ".join(gap_minutes.VENUES)
+            feeds = ", ".join(feed_hours.VENUES)
             refuse(self, request, _("KIS has bars of trades alone, of the feeds %(feeds)s.") % {"feeds": feeds})
             return
         named = [f"{date}/{symbol or gap_minutes.EVERY}" for date, symbol in lost]

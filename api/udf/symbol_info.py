@@ -11,10 +11,10 @@ from typing import Any
 from django.db.models import QuerySet
 
 from marketdata.calendar import trading_dates
+from marketdata.calendar.feed_hours import VENUES
 from marketdata.calendar.trading_calendar import Calendar
 from marketdata.models import Market, Symbol
 from marketdata.types.categories import FUNDS, KRX_SHARES
-from marketdata.vendors.gap_minutes import VENUES
 from terminals import wire
 
 RESOLUTIONS = {

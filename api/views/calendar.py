@@ -14,9 +14,8 @@ from rest_framework.views import APIView
 
 from api.rest import errors, feeds, jsontext, response_schemas
 from api.rest.queries import CalendarQuery, ClockQuery
-from marketdata.calendar import trading_dates
+from marketdata.calendar import feed_hours, trading_dates
 from marketdata.calendar.trading_calendar import Calendar
-from marketdata.vendors import gap_minutes
 
 MARKET = "KRX"
 
@@ -53,8 +52,9 @@ def day(calendar: Calendar, date: datetime.date) -> dict[str, Any] | None:
 def clock(calendar: Calendar, feed: str | None, now_us: int) -> dict[str, Any]:
     """What the clock says at that moment: of the market's regular session, and of the phases of the venue that the feed
     is of. Without a feed the phases are those of the market's own venue, and trading is that of any."""
-    venue = calendar.market if feed is None else gap_minutes.venue_of(feed, calendar.market)
+    venue = calendar.market if feed is None else feed_hours.venue_of(feed, calendar.market)
     traded_at = None if feed is None else venue
+    continuous, silence_s = _expected(calendar, feed, now_us)
     opens, closes = calendar.next_regular(now_us)
     phase = calendar.phase_at(now_us, venue)
     is_open = opens <= now_us
@@ -69,10 +69,20 @@ def clock(calendar: Calendar, feed: str | None, now_us: int) -> dict[str, Any]:
         "venue": venue,
         "phase": None if phase is None else phase.phase,
         "trading": calendar.is_open(now_us, traded_at),
-        "continuous": calendar.is_continuous(now_us, traded_at),
+        "continuous": continuous,
+        "silence_s": silence_s,
         "next_phase": None if following is None else following.phase,
         "next_phase_at": None if change is None else jsontext.time(change[0]),
     }
+
+
+def _expected(calendar: Calendar, feed: str | None, now_us: int) -> tuple[bool, float | None]:
+    """Whether trades may come at any moment now, and from how many seconds without one on that is no accident."""
+    if feed is None:
+        return calendar.is_continuous(now_us), calendar.longest_silence_s(now_us)
+    hours = feed_hours.continuous_hours(calendar, feed, calendar.trade_date(now_us))
+    continuous = any(start <= now_us < end for start, end in hours)
+    return continuous, feed_hours.longest_silence_s(calendar, feed, now_us)
 
 
 class ClockView(APIView):

@@ -33,8 +33,8 @@ from api.rest.queries import Query
 from api.rest.timestamps import EARLIEST_US, LATEST_US
 from api.udf import history, marks, quotes, symbol_info
 from api.views.symbols import search
+from marketdata.calendar.feed_hours import VENUES
 from marketdata.models import Market, Symbol
-from marketdata.vendors.gap_minutes import VENUES
 
 GROUP_MOST = 5_000
 _US = 1_000_000

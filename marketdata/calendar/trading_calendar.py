@@ -21,6 +21,8 @@ MICROSECOND = datetime.timedelta(microseconds=1)
 NONE = datetime.timedelta()
 LONGEST_CLOSURE = 366
 REMEMBERED = 1024
+ALWAYS_SILENCE_S = 120.0
+"""How long a market that never closes may be silent: as long as one in its regular session."""
 
 
 class Session(StrEnum):
@@ -158,7 +160,7 @@ class Calendar:
 
     A market without hours is open on weekdays all day and has no phases. Beyond the checked-in years weekdays are
     ordinary trading days, and `covers` says that this is a guess. A market that is open on weekends never closes: each
-    date is a trading day, which is known.
+    date is a trading day, which is known, and trades may come at any moment of it.
     """
 
     def __init__(
@@ -305,7 +307,13 @@ class Calendar:
     ) -> float | None:
         """From how many seconds without a trade on something is wrong with whoever collects them at that moment, at one
         venue or at any; None while no trades are to be expected: the market is closed, orders are collected for an
-        auction, or a phase began a shorter while ago than it may be silent. Of a market without hours nothing is."""
+        auction, or a phase began a shorter while ago than it may be silent. Of a market without hours nothing is known,
+        unless it never closes."""
+        if not self.base.hours:
+            known = Session.REGULAR in sessions and all(
+                self.is_continuous(moment) for moment in (time_us - int(ALWAYS_SILENCE_S * 1_000_000), time_us)
+            )
+            return ALWAYS_SILENCE_S if known else None
         limits = [
             span.silence_s
             for span in self.phases(self.trade_date(time_us), venue)
@@ -316,7 +324,7 @@ class Calendar:
         return min(limits, default=None)
 
     def is_continuous(self, time_us: int, venue: str | None = None) -> bool:
-        """Whether trades may come at any moment then, at one venue or at any."""
+        """Whether trades may come at any moment then, at one venue or at any, as far as that is known."""
         return any(start <= time_us < end for start, end in self.continuous_hours(self.trade_date(time_us), venue))
 
     def next_open(self, time_us: int, venue: str | None = None) -> int:
@@ -389,7 +397,10 @@ class Calendar:
         return self._stretches(date, [span for span in self.phases(date, venue) if span.trading])
 
     def continuous_hours(self, date: datetime.date, venue: str | None) -> list[tuple[int, int]]:
-        """As `trading_hours`, without auctions and closing prices: when trades may come at any moment."""
+        """As `trading_hours`, without auctions and closing prices: when trades may come at any moment. None is known of
+        a market without hours, unless it never closes."""
+        if not self.base.hours and not self._open_on_weekends:
+            return []
         return self._stretches(date, [span for span in self.phases(date, venue) if span.continuous])
 
     def _stretches(self, date: datetime.date, spans: Iterable[Span]) -> list[tuple[int, int]]:

@@ -9,20 +9,14 @@ from dataclasses import dataclass, field
 
 from django.db.models import QuerySet
 
-from marketdata.calendar import trading_dates
-from marketdata.calendar.trading_calendar import Session
+from marketdata.calendar import feed_hours, trading_dates
 from marketdata.models import Client, FeedOwner, Market, Symbol
 from marketdata.realtime import live_state
 from marketdata.types import scopes
-from marketdata.vendors import gap_minutes
 
 KEEP_S = 60.0
 """Who sends what changes seldom."""
 MOST_CLIENTS = 512  # INGEST_MAX_CLIENTS of one ingest server, unless it is raised
-REST_S = 300.0
-"""Feeds that are not a venue's own have what somebody chose of it, so they may be silent for longer."""
-BY_NIGHT = frozenset({"kis_night"})
-"""Feeds of symbols that trade by day as well, told while their market is closed. Hours of the night are in no file."""
 HOURS, DAY = "hours", "day"
 _PIECE = 500
 
@@ -54,7 +48,7 @@ class Expectations:
         self._known = _Known(
             markets={feed: sorted(_markets(feed)) for feed in sorted(every)},
             clients=clients,
-            has_venues=Market.objects.filter(code=gap_minutes.MARKET).exists(),
+            has_venues=Market.objects.filter(code=feed_hours.MARKET).exists(),
         )
         self._read_at = self._clock()
 
@@ -63,17 +57,22 @@ class Expectations:
         found = {
             feed: any(trading_dates.calendar(market).is_open(now_us, market) for market in markets)
             for feed, markets in self._known.markets.items()
-            if markets and feed not in gap_minutes.VENUES and feed not in BY_NIGHT
+            if markets and feed not in feed_hours.VENUES and feed not in feed_hours.BY_NIGHT
         }
         if self._known.has_venues:
-            calendar = trading_dates.calendar(gap_minutes.MARKET)
-            found |= {feed: calendar.is_open(now_us, venue) for feed, venue in gap_minutes.VENUES.items()}
+            calendar = trading_dates.calendar(feed_hours.MARKET)
+            found |= {feed: calendar.is_open(now_us, venue) for feed, venue in feed_hours.VENUES.items()}
         return found
 
     def silences(self, now_us: int) -> dict[str, float]:
         """From how many seconds without a commit on something is wrong with a feed; 0 while nothing is to be expected
         of it, or not known to be."""
-        return {feed: self._silence_s(feed, markets, now_us) or 0.0 for feed, markets in self._known.markets.items()}
+        found = {}
+        for feed, markets in self._known.markets.items():
+            calendars = map(trading_dates.calendar, markets)
+            limits = (feed_hours.longest_silence_s(calendar, feed, now_us) for calendar in calendars)
+            found[feed] = min((limit for limit in limits if limit is not None), default=0.0)
+        return found
 
     def clients(self, now_us: int) -> dict[tuple[str, str], bool]:
         """Whether a client should be here, by its name and by what that is known: HOURS, orders or trades are taken at
@@ -84,26 +83,13 @@ class Expectations:
             found.update({(client, how): how in known for how in (HOURS, DAY)})
         return found
 
-    def _silence_s(self, feed: str, markets: list[str], now_us: int) -> float | None:
-        if feed in BY_NIGHT:
-            return None
-        if feed in gap_minutes.VENUES:
-            own = gap_minutes.MARKET in markets
-            calendar = trading_dates.calendar(gap_minutes.MARKET)
-            return calendar.longest_silence_s(now_us, gap_minutes.VENUES[feed]) if own else None
-        limits = (
-            trading_dates.calendar(market).longest_silence_s(now_us, market, sessions=(Session.REGULAR,))
-            for market in markets
-        )
-        return min((max(limit, REST_S) for limit in limits if limit is not None), default=None)
-
     def _expected_by(self, feed: str, now_us: int) -> Iterator[str]:
         for market in self._known.markets[feed]:
             calendar = trading_dates.calendar(market)
-            if not calendar.base.hours or feed in BY_NIGHT:
+            if not calendar.base.hours or feed in feed_hours.BY_NIGHT:
                 if calendar.is_session(calendar.trade_date(now_us)):
                     yield DAY
-            elif calendar.phases_at(now_us, gap_minutes.venue_of(feed, market)):
+            elif calendar.phases_at(now_us, feed_hours.venue_of(feed, market)):
                 yield HOURS
 
 

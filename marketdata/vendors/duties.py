@@ -14,11 +14,11 @@ from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
 from marketdata.calendar import trading_dates
+from marketdata.calendar.feed_hours import MARKET
 from marketdata.maintenance import leases
 from marketdata.types.units import SEOUL
 from marketdata.vendors import holidays, kis, masters, repair, runs
 from marketdata.vendors.errors import UnusableKeys, VendorAway, VendorRefused
-from marketdata.vendors.gap_minutes import MARKET
 
 log = logging.getLogger(__name__)
 

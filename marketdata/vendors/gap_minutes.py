@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from marketdata.calendar import trading_dates
+from marketdata.calendar.feed_hours import MARKET, VENUES
 from marketdata.models import FeedOwner, Gap, IngestStream, Symbol
 from marketdata.storage import storage
 from marketdata.types.tick_arrays import SEQ_BITS, decimal_text
@@ -20,9 +21,6 @@ from marketdata.types.units import MINUTE_US
 from marketdata.vendors import minutes
 from terminals import wire
 
-MARKET = "KRX"  # whose calendar has the hours of these feeds
-VENUES: dict[str, str | None] = {"krx": "KRX", "nxt": "NXT", "unified": None}
-"""The feeds of which the vendor has minute bars, and the venue of the calendar they are of; None is any."""
 EVERY = "*"
 _OTHERS = reduce(or_, [Q(reason__startswith=kind) for kind in wire.OTHER_KINDS])
 MOST_DATES = 31
@@ -245,12 +243,6 @@ def _total(missing: Iterable[int | None]) -> int | None:
             return None
         total += one
     return total
-
-
-def venue_of(feed: str, market: str) -> str | None:
-    """The venue of a market's calendar whose hours a feed has; None is any. Feeds of no venue have those of the
-    market's own."""
-    return VENUES.get(feed, market) if market == MARKET else market
 
 
 def _bounds(date: datetime.date) -> tuple[int, int]:

@@ -12,11 +12,11 @@ from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
 from marketdata.calendar import trading_dates
+from marketdata.calendar.feed_hours import MARKET
 from marketdata.models import Alarm
 from marketdata.types.units import SEOUL
 from marketdata.vendors import runs
 from marketdata.vendors.errors import VendorAway, VendorRefused
-from marketdata.vendors.gap_minutes import MARKET
 
 log = logging.getLogger(__name__)
 

@@ -16,13 +16,14 @@ from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
 from marketdata.calendar import trading_dates
+from marketdata.calendar.feed_hours import MARKET
 from marketdata.maintenance import leases
 from marketdata.models import Alarm
 from marketdata.types.tick_arrays import decimal_text
 from marketdata.types.units import MINUTE_US, SEOUL
 from marketdata.vendors import gap_minutes, minutes
 from marketdata.vendors.errors import VendorAway, VendorRefused
-from marketdata.vendors.gap_minutes import MARKET, Stretch
+from marketdata.vendors.gap_minutes import Stretch
 from marketdata.vendors.minutes import VendorBar
 from terminals import wire
 

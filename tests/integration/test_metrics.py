@@ -213,6 +213,14 @@ def test_silence_of_a_feed_is_too_long_only_while_its_symbols_trade_continuously
 
 
 @pytest.mark.once
+def test_silence_of_a_market_that_never_closes_is_too_long_on_a_sunday_too(told_at):
+    Symbol.objects.create(code="BTC", market_id="CRYPTO")
+    FeedOwner.objects.create(feed="coins", symbol="BTC", client=Client.objects.get(name="blp"), changed_us=1)
+
+    assert of_feeds(told_at(2026, 11, 22, 3, 0), "naru_feed_silence_limit_seconds") == {"coins": 300}
+
+
+@pytest.mark.once
 def test_a_terminal_is_expected_by_the_markets_of_what_it_sends(told_at):
     def expected(*when):
         told = told_at(*when)

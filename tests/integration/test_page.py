@@ -13,7 +13,16 @@ from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
+from analytics import voids
+from analytics.voids import Selection
 from marketdata.models import Gap, Market, ReadRule, Symbol, Watchlist
+from tests.integration.page_while_open import (
+    CANDLES,
+    KST_S,
+    moves_only_before_who_wants_it,
+    session_tells_what_comes_next,
+    takes_back_what_was_wrong,
+)
 from tests.integration.processing import process
 from tests.integration.serving import KIS, and_leave, minute, serving
 from tests.integration.test_stream_served import start_web, web
@@ -24,7 +33,6 @@ from tests.waiting import until
 __all__ = ["serving", "web"]
 
 pytestmark = [pytest.mark.page, pytest.mark.once]
-KST_S = 9 * 3600
 MINUTES = 2_300  # more than two pages of candles
 HELD = {"A": ("000660", "나래전자", "krx"), "B": ("005930", "가람전자", "krx"), "C": ("035420", "다온통신", "nxt")}
 # All pages of a symbol's candles as the page's own module reads them.
@@ -52,13 +60,10 @@ KEPT = """Object.defineProperty(window, "LightweightCharts", {
   configurable: true,
   set(library) {
     const createChart = (...given) => (window.drawn = library.createChart(...given));
-    Object.defineProperty(window, "LightweightCharts", { value: { ...library, createChart } });
+    const createSeriesMarkers = (...given) => (window.marked = library.createSeriesMarkers(...given));
+    Object.defineProperty(window, "LightweightCharts", { value: { ...library, createChart, createSeriesMarkers } });
   },
 })"""
-# Start (s, on Korea's clock), open, high, low and close of the candles that are drawn.
-CANDLES = """() =>
-  drawn.panes()[0].getSeries()[0].data().map((one) => [one.time, one.open, one.high, one.low, one.close])"""
-
 # A key as a keyboard tells it that no test can switch to Hangul: the dialog that it opened, which is closed again.
 PRESSED = """(given) => {
   document.body.dispatchEvent(new KeyboardEvent("keydown", { bubbles: true, cancelable: true, ...given }));
@@ -146,7 +151,16 @@ def test_what_is_looked_at_stands_in_the_address_and_old_candles_come_as_the_cha
     first = f"http://{web}/?feed=krx&symbol=005930&timeframe=1Min"
     stored = [bar["t"] for _, bar in serving.pages("/v2/stocks/bars", "bars", symbols="005930", timeframe="1Min")]
     wrong: list[str] = []
-    with looked_at(chromium, first, wrong) as (page, expect):
+
+    def commit(rows):
+        aside.submit(and_leave, lambda: serving.commit(rows)).result()
+
+    def take_back(rows):
+        chosen = Selection(symbols=("005930",), start_us=rows[0]["time"], end_us=rows[0]["time"] + 1)
+        aside.submit(and_leave, lambda: voids.void(chosen, reason="fat finger", by="desk")).result()
+        aside.submit(and_leave, voids.announce).result()
+
+    with ThreadPoolExecutor(1) as aside, looked_at(chromium, first, wrong) as (page, expect):
         legend = page.locator("#legend")
         expect(page.locator("#name")).to_have_text("가람전자")
         expect(legend).to_contain_text("close 72,299")
@@ -174,6 +188,11 @@ def test_what_is_looked_at_stands_in_the_address_and_old_candles_come_as_the_cha
         page.go_back()
         expect(page.locator('button[data-frame="1Min"]')).to_have_attribute("aria-pressed", "true")
         expect(page).to_have_url(first)
+        page.wait_for_selector('body[data-stream="live"]')
+
+        session_tells_what_comes_next(page)
+        moves_only_before_who_wants_it(page, expect, commit, MINUTES - 1)
+        takes_back_what_was_wrong(page, expect, commit, take_back, MINUTES - 1)
         page.wait_for_selector('body[data-stream="live"]')
 
     assert wrong == []
@@ -447,7 +466,7 @@ def test_a_page_without_its_server_says_so_and_is_whole_again_without_a_reload(w
         assert page.evaluate("window.untouched")
 
         # The stream is well, but what the workers store is old.
-        stamp = traded_before(300)
+        stamp = traded_before(400)
         page.goto(f"http://{web}/?feed=far&symbol=FARONE")
         page.wait_for_selector('body[data-stream="live"]')
         expect(page.locator("#link")).to_have_text("지연")

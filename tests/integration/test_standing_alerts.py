@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 
 from analytics.alerts import due
 from marketdata import alarms
-from marketdata.models import Alert, AlertRule, Gap
+from marketdata.models import Alert, AlertRule, Gap, Symbol
 from marketdata.realtime import broker, live_state
 from tests.integration.processing import process, rows, trade
 from tests.market import NINE_US
@@ -91,6 +91,17 @@ def test_silence_is_told_in_the_hours_of_the_feed_s_venue_also_before_and_after_
     assert len(told()) == 1
     at(after)  # at KRX there was no continuous after-market yet in March 2026
     assert told() == [("nxt", "005930", "600", False), ("nxt", "005930", "8400", True)]
+
+
+def test_nothing_is_called_silent_of_which_nobody_knows_the_hours(owner):
+    Symbol.objects.create(code="AAPL", market_id="US", primary_feed="bloomberg")
+    rule(owner, "stale", {"seconds": "60"}, symbols=["AAPL"])
+    rule(owner, "stale", {"seconds": "60"}, symbols=["005930"], feed="kis_night", name="night")
+    rule(owner, "stale", {"seconds": "60"}, symbols=["005930"], name="known")
+
+    at(600, 15 * 3600)  # ten past nine in Seoul, and New York is open at midnight
+
+    assert told() == [("krx", "005930", "600", False)]
 
 
 def connected(*clients: str) -> None:

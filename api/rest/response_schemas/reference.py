@@ -27,7 +27,12 @@ class Clock(serializers.Serializer[Any]):
     venue = serializers.CharField(allow_null=True, help_text="whose phases these are; null: of any of its venues")
     phase = serializers.CharField(allow_null=True, help_text="what is held now at the venue; null: closed")
     trading = serializers.BooleanField(help_text="whether trades may be printed now; without `feed` at any venue")
-    continuous = serializers.BooleanField(help_text="whether they may come at any moment, as they do not in an auction")
+    continuous = serializers.BooleanField(
+        help_text="whether they may come at any moment, as they do not in an auction; false where hours are not known"
+    )
+    silence_s = serializers.FloatField(
+        allow_null=True, help_text="without a trade for so long something is wrong; null: silence says nothing now"
+    )
     next_phase = serializers.CharField(allow_null=True, help_text="what is held after the phase of now; null: closed")
     next_phase_at = serializers.DateTimeField(allow_null=True, help_text="when it begins; null: nothing is known")
 

@@ -4,12 +4,12 @@ import { called, dayAndTime, number, short, time } from "../page/format.js";
 import { Roving } from "../page/roving.js";
 import { finder } from "../page/initials.js";
 import * as rest from "../page/rest.js";
-import { LATE_MS, Session } from "../page/session.js";
+import { Session } from "../page/session.js";
 import { HeatMap, signed } from "./heatmap.js";
 import { addressOf, Ranking } from "./ranking.js";
 
 const show = (id) => document.getElementById(id);
-const EVERY_MS = 5000, LONGEST_MS = 30_000, FEEDS_MS = 60_000;
+const EVERY_MS = 5000, LONGEST_MS = 30_000, FEEDS_MS = 60_000, STILL_MS = 60_000;
 const TOP = 10, PART = 100;
 const STATES = { live: gettext("Live"), delayed: gettext("Delayed"), lost: gettext("Disconnected"), connecting: gettext("Connecting"), paused: gettext("Closed") };
 const NATURES = { simulated: gettext("Simulated"), replay: gettext("Replay") };
@@ -126,8 +126,8 @@ function nothing() {
 // Whether what is shown is of now: asked for in vain, or not moved while its market trades.
 function state() {
   const at = sums && new Date(sums.t);
-  const still = at && session.now - at > LATE_MS;
-  const known = !still ? "live" : !session.continuous ? "paused" : session.late(at) ? "delayed" : "live";
+  const still = at && session.now - at > STILL_MS;
+  const known = at && session.late(at) ? "delayed" : still && !session.trading ? "paused" : "live";
   const name = failures ? "lost" : sums ? known : "connecting";
   show("link").dataset.state = document.body.dataset.link = name;
   show("link").textContent = STATES[name];

@@ -12,8 +12,8 @@ export class Chart {
   digits = new Digits();
   followers = []; // who draws more: cleared(), changed(t) for candles from `t` on or for older ones, told(bar)
 
-  // `wants` has reload(), for a new wide candle, of which only the server knows where it begins; renew(), for a day that
-  // changed, of which only the server knows what counts; older(), for what lies before the first candle.
+  // `wants` has reload(), for a new wide candle, of which only the server knows where it begins; renew(since), for a
+  // day that changed, of which only the server knows what counts, or for older candles from a time on; older(), for what lies before the first candle.
   constructor(stage, legend, wants) {
     const { createChart, createSeriesMarkers, CandlestickSeries, HistogramSeries, CrosshairMode } = window.LightweightCharts;
     this.#legend = legend;
@@ -90,15 +90,16 @@ export class Chart {
     for (const one of this.followers) one.cleared();
   }
 
-  // The last candles as the server has them, and the minutes of the very last.
-  renew(bars, minutes) {
+  // The last candles as the server has them, all that there are from a time on, and the minutes of the very last. One of
+  // which every trade was taken back is gone.
+  renew(bars, minutes, from = "") {
     const empty = !this.#bars.length;
     this.#waiting.clear();
-    this.#bars = joined(this.#bars, bars);
+    this.#bars = joined(from ? this.#bars.slice(0, place(this.#bars, from)) : this.#bars, bars);
     this.#minutes = new Map(minutes.map((bar) => [bar.t, bar]));
     this.#see(bars.slice(-200), true);
     this.#redraw();
-    if (bars.length) this.#follow(bars[0].t);
+    if (from || bars.length) this.#follow(from || bars[0].t);
     if (empty) this.#chart.timeScale().setVisibleLogicalRange({ from: Math.max(bars.length - SHOWN, -20), to: bars.length + 3 });
   }
 
@@ -157,15 +158,15 @@ export class Chart {
     this.#tell();
   }
 
-  // One from before the last wide candle is only a correction of what cannot be drawn again cheaply.
+  // What one from before the last wide candle comes to, only the server knows.
   #take(bar) {
     if (this.#frame === "1Min") return this.#put(bar);
-    if (!(this.#frame in WIDTH_S)) return this.#wants.renew();
+    if (!(this.#frame in WIDTH_S)) return this.#wants.renew(bar.t < (this.#bars.at(-2)?.t ?? "") ? bar.t : "");
     const last = this.#bars.at(-1);
     if (!last) return this.#wants.reload();
     const begin = seconds(last.t);
     if (seconds(bar.t) >= begin + WIDTH_S[this.#frame]) return this.#wants.reload();
-    if (seconds(bar.t) < begin) return undefined;
+    if (seconds(bar.t) < begin) return this.#wants.renew(bar.t);
     this.#minutes.set(bar.t, bar);
     return this.#put(merged(last.t, [...this.#minutes.values()].sort((a, b) => (a.t < b.t ? -1 : 1))));
   }

@@ -23,6 +23,7 @@ export function place(bars, t, of = (bar) => bar.t) {
 
 export class History {
   #code; #question; #token;
+  from = ""; // the time from which on what was read again is all there is
 
   constructor(code, feed, frame) {
     this.#code = code;
@@ -45,14 +46,15 @@ export class History {
     return found;
   }
 
-  // What has to take the place of the last candles of `bars`, from that of a time `since` on if it is older.
+  // What has to take the place of the last candles of `bars`, from that of a time `since` on if it is one of them and older.
   async renewed(bars, since = "") {
     if (!bars.length) {
-      this.#token = undefined;
+      [this.#token, this.from] = [undefined, ""];
       return this.older();
     }
-    const old = since ? place(bars, since) - (bars[place(bars, since)]?.t === since ? 0 : 1) : bars.length;
-    const start = bars[Math.max(0, Math.min(bars.length - AGAIN, old))].t;
+    const after = since ? place(bars, since) : 0;
+    const old = bars[after]?.t === since ? after : after - 1;
+    const start = bars[Math.max(0, Math.min(bars.length - AGAIN, old < 0 ? bars.length : old))].t;
     const found = [];
     let token;
     do {
@@ -60,6 +62,7 @@ export class History {
       found.push(...page.bars);
       token = page.next_page_token ?? undefined;
     } while (token);
+    this.from = start;
     return found;
   }
 }

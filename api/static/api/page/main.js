@@ -194,7 +194,7 @@ async function load(anew) {
     const begin = fresh.at(-1)?.t;
     const minutes = frame === "1Min" || !begin || !/Min|Hour/.test(frame) ? [] : await rest.bars(code, { feed, timeframe: "1Min", start: begin, limit: 2000 });
     if (turn !== loading) return;
-    chart.renew(fresh, minutes);
+    chart.renew(fresh, minutes, history.from);
     newest ||= fresh.at(-1)?.td ?? "";
     ladder.set(book);
   } catch {
@@ -206,6 +206,7 @@ async function load(anew) {
   const waiting = early;
   early = null;
   for (const message of waiting) take(message);
+  if (since) watchlist.again(code);
   price();
   mark(chart.bars[0]?.t);
 }
@@ -255,8 +256,9 @@ async function dated(day) {
   if (of === history && split === day) load(true);
 }
 
-// The newest days are asked for again, at most every other second while they trade.
-function renew() {
+// The newest days, or all candles from a time on, are asked for again, at most every other second while they change.
+function renew(since = "") {
+  correct(since);
   if (renewing) return;
   renewing = setTimeout(async () => {
     renewing = 0;
@@ -283,17 +285,16 @@ function take(message) {
   else if (early) early.push(message);
   else if (message.T === "b" || message.T === "u") {
     if (message.td > newest) dated(message.td);
-    if (message.td < split) {
-      correct(message.t);
-      return renew();
-    }
+    if (message.td < split) return renew(message.t);
     chart.minute(message);
     price();
   } else if (message.T === "t") tape.add(message);
   else if (message.T === "o") ladder.set(message);
   else if (message.T === "x") {
     tape.remove(message.i);
-    chart.mark([taken({ ...message, tick: { price: message.p }, reason: "" })]);
+    const mark = taken({ ...message, tick: { price: message.p }, reason: "" });
+    chart.mark([mark]);
+    renew(mark.t);
   } else if (message.T === "s") chart.mark([event(message)].filter(Boolean));
 }
 

@@ -8,11 +8,10 @@ const PHASES = {
   single_price: gettext("off-hours single price"), after_auction: gettext("after-market auction"), after_market: gettext("after-market"),
 };
 const EVERY_MS = 30_000;
-export const LATE_MS = 60_000; // what is older is not of now
 
 export class Session {
-  continuous = false; // whether trades of the feed may come at any moment now
-  #place; #market = ""; #feed = ""; #timer = 0; #ahead = 0; #known = false; #since = 0;
+  trading = true; // whether trades may be printed now, as far as that is known
+  #place; #market = ""; #feed = ""; #timer = 0; #ahead = 0; #silence = null;
 
   constructor(place, clock) {
     this.#place = place;
@@ -24,15 +23,16 @@ export class Session {
     return new Date(Date.now() + this.#ahead);
   }
 
-  // Whether something newer than `at` (a Date) had to come by now. Of a session that has just begun nothing had.
+  // Whether something newer than `at` (a Date) had to come by now, as alarms and metrics have it. Nothing had of a session
+  // that has just begun, nor where nobody knows the hours.
   late(at) {
-    return this.continuous && this.now - Math.max(at, this.#since) > LATE_MS;
+    return this.#silence !== null && this.now - at > this.#silence * 1000;
   }
 
   follow(market, feed) {
     if (market === this.#market && feed === this.#feed) return;
     [this.#market, this.#feed] = [market, feed];
-    [this.continuous, this.#known] = [false, false];
+    [this.trading, this.#silence] = [true, null];
     this.#look();
   }
 
@@ -46,14 +46,16 @@ export class Session {
       const clock = await rest.clock(market, feed);
       if (other()) return;
       this.#ahead = Date.parse(clock.timestamp) - (asked + Date.now()) / 2;
-      if (!this.continuous) this.#since = this.#known ? Date.parse(clock.timestamp) : 0;
-      [this.continuous, this.#known] = [clock.continuous, true];
-      if (clock.next_phase_at === null) return void (this.#place.hidden = true); // of most markets no phases are known
-      this.#show(clock);
-      const left = Date.parse(clock.next_phase_at) - Date.parse(clock.timestamp);
-      wait = Math.min(EVERY_MS, Math.max(left + 200, 1000));
+      [this.trading, this.#silence] = [clock.trading, clock.silence_s];
+      this.#place.hidden = clock.next_phase_at === null; // of most markets no phases are known
+      if (!this.#place.hidden) {
+        this.#show(clock);
+        const left = Date.parse(clock.next_phase_at) - Date.parse(clock.timestamp);
+        wait = Math.min(EVERY_MS, Math.max(left + 200, 1000));
+      }
     } catch {
       if (other()) return;
+      [this.trading, this.#silence] = [true, null];
       this.#place.hidden = true;
     }
     this.#timer = setTimeout(() => this.#look(), wait);
@@ -62,9 +64,8 @@ export class Session {
   #show({ venue, phase, next_phase, next_phase_at }) {
     const at = new Date(next_phase_at);
     const near = at - Date.now() - this.#ahead < 20 * 3600 * 1000;
-    this.#place.hidden = false;
     this.#place.dataset.open = String(phase !== null);
-    this.#place.textContent = `${venue ?? gettext("all venues")} ${name(phase)} → ${near ? time(at).slice(0, 5) : dayAndTime(at).replace(/:\d\d KST$/, "")} ${name(next_phase)}`;
+    this.#place.textContent = `${venue ?? gettext("all venues")} ${name(phase)} → ${(near ? time(at) : dayAndTime(at).replace(/ KST$/, "")).replace(/:00$/, "")} ${name(next_phase)}`;
   }
 }
 

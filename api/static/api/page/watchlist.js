@@ -222,6 +222,17 @@ export class Watchlist {
     this.#body.replaceChildren();
   }
 
+  // Trades were taken back or came late: what the last price is, only the server knows.
+  async again(code) {
+    const feed = this.#feed;
+    const known = await rest.snapshots([code], feed).catch(() => ({}));
+    const row = this.row(code);
+    if (feed !== this.#feed || !row || !known[code]) return;
+    Object.assign(row, figures({ ...row, time: undefined }, known[code]));
+    this.#show(row);
+    this.#on.changed();
+  }
+
   // A new trading date: what it is compared with is another day now, and the server knows which.
   #renew(code) {
     if (this.#old.has(code)) return;

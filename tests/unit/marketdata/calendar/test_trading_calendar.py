@@ -556,7 +556,8 @@ def test_trades_may_come_at_any_moment_outside_of_auctions_and_closing_prices(ve
     assert KRX.continuous_hours(day("2026-11-28"), venue) == []
 
 
-def test_a_market_without_hours_trades_at_any_moment_of_its_days():
+def test_of_a_market_without_hours_no_moment_is_known_at_which_trades_have_to_come_unless_it_never_closes():
     date = day("2026-11-27")
 
-    assert CME.continuous_hours(date, None) == CME.trading_hours(date, None) != []
+    assert CME.trading_hours(date, None) != CME.continuous_hours(date, None) == []
+    assert CRYPTO.trading_hours(date, None) == CRYPTO.continuous_hours(date, None) != []
