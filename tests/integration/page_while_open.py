@@ -135,6 +135,10 @@ def takes_back_what_was_wrong(page, expect, commit, take_back, last):
     drawn(newest + 60)
     expect(page.locator("#last")).to_have_text("72,299")
     expect(page.locator('#watch tr[data-code="005930"] .price')).to_have_text("72,299")
+    old = last - 200  # long before what is read again anyway
+    drawn(newest - 200 * 60, *[70_000 + old] * 4)
+    take_back([minute(old)])
+    drawn(newest - 200 * 60)
 
     # Wider candles, of which the server alone knows what older ones come to.
     page.click('button[data-frame="5Min"]')
