@@ -12,8 +12,9 @@ from api import drawings
 from marketdata.models import AdjustmentFactor, Drawing, Market, Symbol
 from marketdata.storage import storage
 from marketdata.types.order_books import MarketEvent
+from tests.integration.page_while_open import CANDLES, KST_S
 from tests.integration.serving import and_leave, minute, serving
-from tests.integration.test_page import CANDLES, KST_S, MINUTES, held, looked_at, shut_out
+from tests.integration.test_page import MINUTES, held, looked_at, shut_out
 from tests.integration.test_stream_served import web
 from tests.market import DAY_US, MINUTE_US, NINE_US
 from tests.waiting import until
