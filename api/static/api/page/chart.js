@@ -13,7 +13,8 @@ export class Chart {
   followers = []; // who draws more: cleared(), changed(t) for candles from `t` on or for older ones, told(bar)
 
   // `wants` has reload(), for a new wide candle, of which only the server knows where it begins; renew(since), for a
-  // day that changed, of which only the server knows what counts, or for older candles from a time on; older(), for what lies before the first candle.
+  // day that changed, of which only the server knows what counts, or for older candles from a time on; older(), for what
+  // lies before the first candle.
   constructor(stage, legend, wants) {
     const { createChart, createSeriesMarkers, CandlestickSeries, HistogramSeries, CrosshairMode } = window.LightweightCharts;
     this.#legend = legend;
