@@ -88,13 +88,14 @@ class Column:
 @dataclass(slots=True)
 class Listing:
     """A page of a list, the newest first. `older` is the key from which the next page goes on; `words` say what the
-    list is."""
+    list is; `chart` is the address of the symbol's, of a list of one."""
 
     title: Promise | str
     columns: Sequence[Column]
     rows: list[list[str]] = field(default_factory=list)
     older: str | None = None
     words: Promise | str = ""
+    chart: str = ""
 
 
 def number(value: int | Decimal | None) -> str:

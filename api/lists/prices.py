@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from urllib.parse import urlencode
 
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from api.admin.site import moment as to_the_microsecond
@@ -54,6 +56,7 @@ def days(asked: Asked) -> Listing:
         ],
         rows, _older(page.next),
         _("Returns, volatility, beta and what volume is usual are of these dates; prices are as they were traded."),
+        _chart(one),
     )  # fmt: skip
 
 
@@ -82,13 +85,17 @@ def books(asked: Asked) -> Listing:
             Column(_("best ask size")), Column(_("spread")), Column(_("all bids")), Column(_("all asks")),
             Column(_("expected price")), Column(_("expected size")),
         ],
-        rows, _older(page.next), _("Each order book that was stored, the newest first."),
+        rows, _older(page.next), _("Each order book that was stored, the newest first."), _chart(one),
     )  # fmt: skip
 
 
 def _lying(side: Levels, price: Decimal) -> str:
     """The size at a price of one side of a book."""
     return decimal(next((size for at, size in side if Decimal(at) == price), None))
+
+
+def _chart(one: Series) -> str:
+    return f"{reverse('page')}?{urlencode({'feed': one.feed, 'symbol': one.symbol, 'timeframe': '1Min'})}"
 
 
 def _title(one: Series, what: object) -> str:

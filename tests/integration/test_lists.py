@@ -212,6 +212,7 @@ def test_a_symbol_has_its_dates_and_its_order_books_with_what_lay_at_a_price(ser
     older = re.search(r"before=([0-9.]+)", reader.get("/lists/books?symbol=005930&feed=krx").text)
     assert older
     rest = rows(reader, "books", symbol="005930", feed="krx", before=older[1])
+    assert 'href="/?feed=krx&amp;symbol=005930&amp;timeframe=1Min"' in reader.get("/lists/books?symbol=005930").text
     assert [row[0] for row in newest[1:] + rest] == [shown(NINE_US + at) for at in range(149, -1, -1)]
 
 
