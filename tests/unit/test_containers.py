@@ -156,6 +156,10 @@ def test_every_process_of_the_profile_ha_asks_the_cluster_and_none_that_is_alone
     assert HA["secrets"].keys() == {"database_url", "redis_url"}
 
 
+def test_what_leaves_sigterm_to_the_kernel_or_has_children_of_others_is_not_the_first_process():
+    assert [name for name, one in SERVICES.items() if one.get("init")] == [*NODES, "haproxy"]
+
+
 def test_whoever_uses_a_server_is_stopped_before_it():
     def stopped_after(service):
         named = SERVICES[service].get("depends_on", {}), HA["services"].get(service, {}).get("depends_on", {})
