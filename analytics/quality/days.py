@@ -111,10 +111,10 @@ def batches_of(date: datetime.date) -> QuerySet[IngestBatch]:
 
 
 def storing(
-    date: datetime.date, among: QuerySet[IngestBatch], *, late: bool | None = None
+    date: datetime.date, among: QuerySet[IngestBatch], *, late: bool | None = None, most: int = MOST_BATCHES
 ) -> QuerySet[IngestBatch]:  # fmt: skip
-    """Those of some batches that stored ticks of a date, MOST_BATCHES of them from the highest number on; `late` the
-    ones that were committed after it was sealed, not late the others."""
+    """Those of some batches that stored ticks of a date, at most so many from the highest number on; `late` the ones
+    that were committed after it was sealed, not late the others."""
     run = RolloverRun.objects.filter(trade_date=date).first()
     sealed_at = None if run is None else run.sealed_at
     if late and (run is None or sealed_at is None or not run.late_rows):
@@ -129,11 +129,11 @@ def storing(
     for at in range(0, len(numbers), _PIECE):
         some = among.filter(pk__in=numbers[at : at + _PIECE])
         found |= dict(some.order_by().values_list("pk", "committed_us"))
-        if len(found) >= MOST_BATCHES:
+        if len(found) >= most:
             break
     if not found:
         return among.none()
-    chosen = sorted(found, reverse=True)[:MOST_BATCHES]
+    chosen = sorted(found, reverse=True)[:most]
     times = [found[number] for number in chosen]
     return among.filter(pk__in=chosen, committed_us__gte=min(times), committed_us__lte=max(times))
 

@@ -394,9 +394,9 @@ def _refused(date: datetime.date, symbol: str) -> dict[Pair, tuple[int, dict[str
 def _late_ranges(date: datetime.date) -> list[tuple[int, int]]:
     """The ticks (first, end of tick_id) of batches that were committed after the day was sealed; [] if there are too
     many of them to tell whose they are."""
-    late = days.storing(date, IngestBatch.objects.all(), late=True).order_by("batch")
+    late = days.storing(date, IngestBatch.objects.all(), late=True, most=MOST_LATE * 100).order_by("batch")
     ranges: list[tuple[int, int]] = []
-    for batch in late.values_list("batch", flat=True)[: MOST_LATE * 100]:
+    for batch in late.values_list("batch", flat=True):
         if ranges and ranges[-1][1] == batch << TICK_BITS:
             ranges[-1] = ranges[-1][0], (batch + 1) << TICK_BITS
         else:
