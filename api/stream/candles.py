@@ -11,6 +11,7 @@ What time it is on the feed is told by `analytics.series.feed_clock`.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ Row = tuple[Any, ...]  # symbol, then as bars.COLUMNS[1:]
 Key = tuple[str, int]  # symbol, minute
 _TIME, _DATE, _N = COLUMNS.index("time_us"), COLUMNS.index("trade_date"), COLUMNS.index("n")
 KEEP_US = 30 * MINUTE_US
+_NUMBERS = struct.Struct(f"<{len(COLUMNS) - 1}q")
 FAR_US = 253_370_764_800_000_000
 MOST_CHANGED = 65_536
 MOST_READ = 5_000
@@ -74,7 +76,7 @@ class Candles:
         self._ending: set[int] = set()
         self._changed: set[Key] = set()
         self._check = False
-        self._told: dict[Key, Row] = {}
+        self._told: dict[int, dict[str, bytes]] = {}  # by minute and symbol: `_state` of the candle
         self._watched: dict[str, int] = {}  # from which minute on closed candles of a symbol are told
         self.overflowed = False
         """More closed candles changed than can be kept in mind, so some corrections are not told."""
@@ -112,7 +114,8 @@ class Candles:
         self._ending |= over
         self._open = {key: rows for key, rows in self._open.items() if key[1] >= ended_us}
         self._formed = {key for key in self._formed if key[1] >= ended_us}
-        self._told = {key: row for key, row in self._told.items() if key[1] >= ended_us - KEEP_US}
+        for minute in [minute for minute in self._told if minute < ended_us - KEEP_US]:
+            del self._told[minute]
 
     def absorb(self, bars: Bars, event_us: int, now_us: int, watched: Collection[str]) -> None:
         """Take over the merged candles of a commit whose latest event is `event_us`. Closed ones of `watched` symbols
@@ -243,13 +246,14 @@ class Candles:
             key = (row[0], row[_TIME])
             if reading.changed and key not in reading.changed:
                 continue
-            told, mine = self._told.get(key), key[1] >= self._since(key[0])
+            told, state = self._told.get(key[1], {}).get(key[0]), _state(row)
+            mine = key[1] >= self._since(key[0])
             known = mine and key[1] >= ended_us - KEEP_US
             if known:
-                self._told[key] = row
+                self._told.setdefault(key[1], {})[key[0]] = state
             if (reading.ending and told is None and mine) or (known and told is None):
                 change.closed.append(row)
-            elif told != row and (told is not None or reading.changed):
+            elif told != state and (told is not None or reading.changed):
                 change.updated.append(row)  # or it closed before it was watched, or too long ago to know what was told
         return change
 
@@ -268,6 +272,12 @@ class Candles:
 def key_of(row: Row) -> Key:
     """Which candle it is."""
     return row[0], row[_TIME]
+
+
+def _state(row: Row) -> bytes:
+    """All numbers of a candle, to be compared: half an hour of them is kept for each symbol, and as objects they would
+    be five times as large."""
+    return _NUMBERS.pack(*row[1:])
 
 
 def rows_of(bars: Bars) -> list[Row]:

@@ -45,6 +45,7 @@ def test_mariadb_runs_with_the_durable_settings_of_the_house(mariadb):
     assert durable == ["1", "1"]
     assert other == ["1", "ON", "127.0.0.1"]
     assert "STRICT" in mariadb.sql("SELECT @@sql_mode;")
+    assert "jemalloc" in mariadb.sql("SELECT @@version_malloc_library;")
 
 
 @pytest.mark.parametrize("kind", [Redis, Valkey])

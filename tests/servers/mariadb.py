@@ -13,6 +13,8 @@ SETTINGS = Path(__file__).resolve().parents[2] / "docker/mariadb/naru.cnf"
 USER = "naru"
 PASSWORD = "naru"  # reachable on loopback only, for as long as the tests run
 DATABASE = "naru"
+ALLOCATOR = "libjemalloc.so.2"
+"""As docker/mariadb has it. redis-server depends on it, so it is where that is."""
 
 
 class MariaDB(Server):
@@ -118,7 +120,7 @@ class MariaDB(Server):
             f"--innodb-buffer-pool-size={self.buffer_pool_mib}M", f"--tmpdir={self.socket.parent}",
             f"--plugin-dir={base}/lib/mysql/plugin", *texts(base), *_as_root(),
         ]  # fmt: skip
-        return [str(program), *options], environment
+        return [str(program), *options], environment | {"LD_PRELOAD": ALLOCATOR}
 
     @property
     def _more_users(self) -> str:

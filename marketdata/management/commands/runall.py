@@ -110,6 +110,8 @@ class Command(BaseCommand):
             # The web server listens on loopback: whoever can open the page has this machine already.
             "PAGE_PUBLIC": os.environ.get("PAGE_PUBLIC") or "1",
             "PYTHONUNBUFFERED": "1",
+            # One heap for all threads of a process: they take turns in Python anyway, each heap keeps what was freed.
+            "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX") or "1",
         }
         terminal = _terminal(home, ingest_port, options)
         metrics_port = supervisor.port_near(supervisor.LAUNCHER_METRICS_PORT)
