@@ -1,4 +1,5 @@
-"""Indicators as TA-Lib computes them, for tests and the bench, and candles to compute them of."""
+"""Indicators as somebody else's library computes them, for tests and the bench, and candles to compute them of. What
+TA-Lib has not is told to polars, which is imported when it is asked: the bench says before how many threads it has."""
 
 from __future__ import annotations
 
@@ -34,6 +35,44 @@ TALIB: dict[str, Any] = {
         talib.MFI(bars["high"], bars["low"], bars["close"], bars["volume"], timeperiod=period)
     ],
 }
+
+
+def _vwap(bars: dict[str, Any], deviations: float) -> list[Any]:
+    import polars as pl
+
+    apart = pl.col("price") - pl.col("price").first().over("anchor")  # as it is, its squares would lose their ends
+
+    def summed(one: pl.Expr) -> pl.Expr:
+        return one.cum_sum().over("anchor")
+
+    mean, square = (summed(pl.col("volume") * apart**power) / summed(pl.col("volume")) for power in (1, 2))
+    average = mean + pl.col("price").first().over("anchor")
+    width = deviations * (square - mean**2).clip(lower_bound=0).sqrt()
+    found = pl.DataFrame({name: bars[name] for name in ("price", "volume", "anchor")}).select(
+        upper=average + width, average=average, lower=average - width
+    )
+    return [column.to_numpy() for column in found]
+
+
+def _ichimoku(bars: dict[str, Any], conversion: int, base: int, span: int, displacement: int) -> list[Any]:
+    import polars as pl
+
+    def middle(period: int) -> pl.Expr:
+        return (pl.col("high").rolling_max(period) + pl.col("low").rolling_min(period)) / 2
+
+    ahead = displacement - 1
+    found = pl.DataFrame({name: bars[name] for name in ("high", "low", "close")}).select(
+        tenkan=middle(conversion),
+        kijun=middle(base),
+        senkou_a=((middle(conversion) + middle(base)) / 2).shift(ahead),
+        senkou_b=middle(span).shift(ahead),
+        chikou="close",
+    )
+    return [column.to_numpy() for column in found]
+
+
+# As TALIB, of those that it has not.
+POLARS: dict[str, Any] = {"vwap": _vwap, "ichimoku": _ichimoku}
 
 
 def market(rows: int, *, seed: int = 1, bars_a_day: int = 70) -> dict[str, Any]:

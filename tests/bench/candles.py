@@ -60,9 +60,7 @@ class Candles:
 
 def run(*, ticks: int = TICKS, turns: int = TURNS) -> Candles:
     """Measure all cases. RuntimeError when the two do not make the same candles."""
-    os.environ["POLARS_MAX_THREADS"] = "1"  # read when it is imported
-    import polars
-
+    polars = single_threaded()
     found = []
     for minutes, order in CASES:
         given = market(ticks, minutes)
@@ -82,6 +80,14 @@ def run(*, ticks: int = TICKS, turns: int = TURNS) -> Candles:
             flush=True,
         )
     return Candles(found, ticks, polars.__version__)
+
+
+def single_threaded() -> Any:
+    """polars, with one thread unless it was imported before: it reads that when it is."""
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    import polars
+
+    return polars
 
 
 def market(count: int, minutes: int) -> Ticks:

@@ -23,6 +23,7 @@ from marketdata.storage import storage
 from marketdata.storage.base import CachedStats
 from marketdata.types.units import date_of
 from tests.integration.serving import Socket, beside, commit, hub, serving
+from tests.integration.test_api_resources import book, keep
 from tests.integration.test_days import MONDAY, session
 from tests.market import MINUTE_US, NINE_US
 
@@ -74,6 +75,42 @@ def test_what_was_committed_is_due_and_shown_alike_by_rest_and_sql(serving):
     *lines, _ = serving.get("/v2/stats", symbols="005930", format="csv").content.decode().splitlines()
     (row,) = csv.DictReader(lines)
     assert (row["trading_date"], row["vwap"], row["trades_below_100"]) == (one["td"], "70033.33333333", "3")
+
+
+def test_the_newest_order_book_tells_liquidity_and_the_closes_of_minutes_how_a_day_moved(serving):
+    def traded(minute, price):
+        serving.commit(trades(price, minute=minute))
+
+    for minute, price in enumerate((70000, 70700, 70000)):
+        traded(minute, price)
+    keep(book(0, bids=(("70000", "1"),)), book(1))  # bids of 5 and 7.5 shares from 70,000 on, asks of 3 at 70,100
+    due.compute()
+    one = told(serving)
+    assert (one["spread"], one["bidDepth"], one["askDepth"]) == (100, Decimal("12.5"), 3)
+    assert float(one["spreadShare"]) == pytest.approx(100 / 70_050, abs=1e-8)
+    assert float(one["imbalance"]) == pytest.approx((12.5 - 3) / 15.5, abs=1e-8)
+    assert float(one["volatilityIntraday"]) == pytest.approx(2**0.5 * np.log(1.01), abs=1e-8)
+
+    keep(book(2, asks=()))  # at the upper limit nobody asks
+    traded(3, 70000)
+    due.compute()
+    one = told(serving)
+    assert (one["spread"], one["spreadShare"], one["askDepth"], one["imbalance"]) == (None, None, 0, 1)
+
+
+@pytest.mark.once
+def test_what_redis_has_of_statistics_ends_by_itself(serving):
+    connection = live_state.connection()
+    serving.commit(trades(70000))
+    due.compute()
+
+    kept_s = {stats.RESULTS: stats.KEEP_S, stats.ORDER: stats.KEEP_S}
+    for name, longest_s in (kept_s | {stats.FLOWS: stats.WORKING_S, stats.PROFILES: stats.WORKING_S}).items():
+        assert 0 < connection.ttl(name + "krx") <= longest_s, name
+    connection.flushdb()
+    due.mark_all_if_changed(connection)
+    for name, longest_s in kept_s.items():  # also what came from the database
+        assert 0 < connection.ttl(name + "krx") <= longest_s, name
 
 
 def test_a_late_trade_and_one_taken_back_change_only_what_they_must_and_a_recomputation_nothing(serving):
@@ -253,9 +290,10 @@ def test_figures_of_many_days_are_those_of_their_closes(serving, settings):
     days = [back for back in range(120) if calendar.is_session(MONDAY - datetime.timedelta(days=back))][:61][::-1]
     mine, its = (70_000 + np.random.default_rng(seed).integers(-900, 900, 61) for seed in (1, 2))
     serving.commit([
-        {"symbol": symbol, "time": NINE_US - back * DAY_US, "price": str(price), "size": "3"}
+        {"symbol": symbol, "time": NINE_US - back * DAY_US + at * 1_000_000, "price": str(price + away), "size": "3"}
         for symbol, prices in (("005930", mine), ("000660", its))
         for back, price in zip(days, prices.tolist(), strict=True)
+        for at, away in enumerate((100, 200, -300, 0))  # of each day: open, high, low and close
     ])  # fmt: skip
     due.compute()
     live_state.connection().zadd(stats.MARKETS, {"krx": 0}, xx=True)
@@ -265,7 +303,12 @@ def test_figures_of_many_days_are_those_of_their_closes(serving, settings):
     one = told(serving)
     assert float(one["return60d"]) == pytest.approx(np.log(mine[-1] / mine[0]), abs=1e-8)
     assert float(one["volatilityClose"]) == pytest.approx(np.std(returns[-20:], ddof=1) * 252**0.5, abs=1e-8)
-    assert (one["volatilityParkinson"], one["volatilityGarmanKlass"], one["volumeRatio"]) == (0, 0, 1)
+    ranges, moves = np.log((mine + 200) / (mine - 300))[-20:], np.log(mine / (mine + 100))[-20:]
+    parkinson = np.sqrt(252 * (ranges**2).mean() / (4 * np.log(2)))
+    garman_klass = np.sqrt(252 * (ranges**2 / 2 - (2 * np.log(2) - 1) * moves**2).mean())
+    assert float(one["volatilityParkinson"]) == pytest.approx(parkinson, abs=1e-8)
+    assert float(one["volatilityGarmanKlass"]) == pytest.approx(garman_klass, abs=1e-8)
+    assert one["volumeRatio"] == 1
     assert float(one["beta"]) == pytest.approx(np.polyfit(index, returns, 1)[0], abs=1e-8)
     assert one["betaIndex"] == "000660"
     day, recent = stats.recent(live_state.connection(), "krx", ["005930", "NOBODY"])["005930"]

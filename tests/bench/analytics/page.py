@@ -61,7 +61,9 @@ def text(whole: Whole) -> str:
         polars=found["polars_ms"],
         ratio=found["ratio"],
         indicators="\n".join(
-            f"| {name} | {found['indicators_ms'][name]} | {ratio} |" for name, ratio in found["talib_ratio"].items()
+            f"| {name} | {found['indicators_ms'][name]} | {ratio} | {beside} |"
+            for beside, ratios in (("TA-Lib", found["talib_ratio"]), ("polars", found["polars_ratio"]))
+            for name, ratio in ratios.items()
         ),
         statistics="\n".join(
             f"| {workers} | {per_s:,.0f} | {found['stats_cpu_ms'][workers]} |"
@@ -95,11 +97,12 @@ def panels(found: Mapping[str, Any]) -> list[Panel]:
         Bar("polars", found["polars_ms"], f"{found['polars_ms']:,.0f}", ours=False),
     ]
     indicators = [
-        Bar(name, ratio, f"{ratio:.2f}") for name, ratio in sorted(found["talib_ratio"].items(), key=lambda one: one[1])
+        Bar(name, ratio, f"{ratio:.2f}")
+        for name, ratio in sorted((found["talib_ratio"] | found["polars_ratio"]).items(), key=lambda one: one[1])
     ]
     return [
         Panel("Minute candles of 1,000,000 ticks", "milliseconds of CPU, one thread; less is better", candles),
-        Panel("Indicators of 1,000,000 candles", "by TA-Lib's CPU; less is better", indicators),
+        Panel("Indicators of 1,000,000 candles", "by the CPU of TA-Lib, or of polars; less is better", indicators),
         Panel("Statistics", "symbols a second; more is better", speeds),
         Panel("From a tick to its alert at a socket", "milliseconds; less is better", waits),
         Panel("Looking at rules beside a commit", "microseconds of CPU a batch; less is better", costs),

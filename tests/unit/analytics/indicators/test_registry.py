@@ -1,4 +1,5 @@
-"""What holds for each indicator of the list: against TA-Lib, bar by bar, with gaps, and wherever reading begins."""
+"""What holds for each indicator of the list: against somebody else's library, bar by bar, with gaps, and wherever
+reading begins."""
 
 import math
 import re
@@ -11,14 +12,12 @@ from hypothesis import strategies as st
 
 from analytics.indicators import registry
 from analytics.indicators.registry import BadParametersError, Newest, UnknownIndicatorError
-from tests.indicator_reference import TALIB, market
+from tests.indicator_reference import POLARS, TALIB, market
 
 EACH = pytest.mark.parametrize("indicator", registry.ALL, ids=lambda one: one.name)
 DOCUMENT = Path(__file__).resolve().parents[4] / "docs/indicators.md"
 ROWS = 3_000
 BARS_A_DAY = 70
-
-OURS = {"vwap", "ichimoku"}  # which TA-Lib has not: test_textbooks.py
 
 
 def one_day(columns):
@@ -43,7 +42,7 @@ def others(indicator):
 
 
 def test_each_is_compared_with_somebody_elses():
-    assert TALIB.keys() | OURS == registry.BY_NAME.keys()
+    assert TALIB.keys() | POLARS.keys() == registry.BY_NAME.keys()
 
 
 @pytest.mark.parametrize("name", TALIB)
@@ -58,6 +57,19 @@ def test_it_gives_what_talib_gives(name, chosen):
         told = ~np.isnan(theirs)
         assert told.sum() > ROWS - 100
         close_to(values[told], theirs[told])
+
+
+@pytest.mark.parametrize("name", POLARS)
+@pytest.mark.parametrize("chosen", ["defaults", "others"])
+def test_it_gives_what_a_data_frame_gives(name, chosen):
+    indicator, bars = registry.named(name), market(ROWS)
+    params = indicator.defaults if chosen == "defaults" else others(indicator)
+
+    found = indicator.values(bars, params)
+
+    for values, theirs in zip(found.values(), POLARS[name](bars, **params), strict=True):
+        np.testing.assert_array_equal(np.isnan(values), np.isnan(theirs))
+        close_to(values, theirs)
 
 
 @st.composite
