@@ -77,6 +77,13 @@ def test_a_rule_of_each_kind_is_made_and_changed_by_the_form(web, serving, road,
         page.fill("#seconds", "45")
         page.click("#form button.primary")
         expect(page.locator("#rules")).to_contain_text("kis-7 for 45 s")
+
+        # What is done to a rule elsewhere is seen without a reload, and whoever is at its buttons stays there.
+        edit = page.get_by_role("button", name="Edit: silent")
+        edit.focus()
+        aside.submit(and_leave, lambda: AlertRule.objects.filter(name="silent").update(enabled=False)).result()
+        expect(page.get_by_role("button", name="Switch on: silent")).to_be_visible()
+        expect(edit).to_be_focused()
         stored = aside.submit(and_leave, lambda: list(AlertRule.objects.order_by("pk"))).result()
 
     assert [(one.kind, one.parameters, one.market_id) for one in stored] == [

@@ -5,7 +5,7 @@ import { ACCEPT, RestError, reached, reason } from "../page/rest.js";
 
 const LOCALE = document.documentElement.lang === "en" ? "en-US" : "ko-KR";
 const EVERY_MS = 3000;
-const TARGETS_EVERY_MS = 30_000;
+const OTHERS_EVERY_MS = 30_000; // rules, which may be changed elsewhere or switched off for being too loud, and targets
 const at = (id) => document.getElementById(id);
 const moment = new Intl.DateTimeFormat(LOCALE, {
   timeZone: "Asia/Seoul", hour12: false, month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
@@ -36,6 +36,8 @@ let edited = null;
 let oldest = null;
 let shownAs = "";
 let targetsShownAs = "";
+let rulesShownAs = "";
+let rulesAsked = 0;
 
 function cookie(name) {
   return document.cookie.split("; ").find((part) => part.startsWith(`${name}=`))?.slice(name.length + 1) ?? "";
@@ -219,8 +221,14 @@ function told(rule) {
 }
 
 async function showRules() {
+  const turn = (rulesAsked += 1);
   const [{ rules }, known] = await Promise.all([call("/v2/alerts/rules"), call("/v2/watchlists")]);
+  if (turn !== rulesAsked) return; // what was asked for later is newer
   lists = known;
+  const text = JSON.stringify([rules, known]);
+  if (text === rulesShownAs) return; // what is being read or focused stays
+  rulesShownAs = text;
+  const focused = [...at("rules").querySelectorAll("button")].indexOf(document.activeElement);
   at("rules").replaceChildren(...rules.map((rule) => {
     const item = made("li", "", rule.enabled ? "" : "off");
     item.append(made("b", rule.name), made("small", told(rule)));
@@ -241,6 +249,7 @@ async function showRules() {
     item.append(acts);
     return item;
   }));
+  if (focused >= 0) at("rules").querySelectorAll("button")[focused]?.focus();
   at("no-rules").hidden = rules.length > 0;
 }
 
@@ -351,4 +360,4 @@ for (const id of ["state", "kind-filter", "symbol-filter"]) at(id).onchange = ()
 await run(async () => { await Promise.all([showAlerts(), showRules(), showTargets()]); });
 // What is further down stays while somebody reads it.
 setInterval(() => { if (!document.hidden && at("fired").children.length <= 100) run(showAlerts); }, EVERY_MS);
-setInterval(() => { if (!document.hidden) run(showTargets); }, TARGETS_EVERY_MS);
+setInterval(() => { if (!document.hidden) run(() => Promise.all([showRules(), showTargets()])); }, OTHERS_EVERY_MS);
