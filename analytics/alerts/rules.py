@@ -14,11 +14,13 @@ from django.utils.translation import gettext as _
 
 from analytics.alerts.judging import conditions
 from analytics.alerts.judging.conditions import ConditionError, Kind
+from marketdata.calendar import feed_hours, trading_dates
 from marketdata.models import AlertRule, Client, Symbol
 
 JUDGED = ("kind", "parameters", "symbols", "watchlist_id", "market_id", "feed", "enabled")
 """What is changed of these lets a rule's episodes begin anew."""
 LONGEST_PAUSE_S = 7 * 86_400
+MOST_NAMED = 5  # symbols in one complaint
 
 
 class RefusedError(ValueError):
@@ -48,7 +50,7 @@ def check(rule: AlertRule) -> None:
         rule.parameters = conditions.parameters(conditions.read(rule.kind, rule.parameters))
     except ConditionError as error:
         wrong |= error.fields
-    wrong |= _scope(rule) or _terminal(rule)
+    wrong |= _scope(rule) or _terminal(rule) or _silence(rule)
     if (rule.quiet_from is None) != (rule.quiet_until is None):
         wrong["quiet_from"] = _("and quiet_until are given together, or neither")
     if not 0 <= rule.cooldown_s <= LONGEST_PAUSE_S:
@@ -97,6 +99,30 @@ def _scope(rule: AlertRule) -> dict[str, str]:
     if not unknown:
         return {}
     return {"symbols": _("has {symbol}, which is not registered").format(symbol=sorted(unknown)[0])}
+
+
+def _silence(rule: AlertRule) -> dict[str, str]:
+    """A rule on silence would never fire where nobody knows when trades may come. Of a list, whose content changes, one
+    symbol with known hours is enough."""
+    if rule.kind != Kind.STALE or (not rule.enabled and not rule._state.adding):
+        return {}
+    if rule.feed in feed_hours.BY_NIGHT:
+        return {"feed": _("is one whose hours are not known, so its silence is never told")}
+    if rule.market_id is not None:
+        known = trading_dates.calendar(rule.market_id).hours_known
+        return {} if known else {"market": _("is one whose hours are not known, so its silence is never told")}
+    codes = rule.symbols or (rule.watchlist.symbols if rule.watchlist else [])
+    rows = Symbol.objects.filter(code__in=codes).order_by("code").values_list("code", "market_id", "primary_feed")
+    never = [
+        code
+        for code, market, primary in rows
+        if not feed_hours.are_known(trading_dates.calendar(market), rule.feed or primary)
+    ]
+    if not never or (rule.watchlist and len(never) < len(rows)):
+        return {}
+    told = _("has symbols whose trading hours are not known, so their silence is never told: {symbols}")
+    shown = ", ".join(never[:MOST_NAMED]) + (" …" if len(never) > MOST_NAMED else "")
+    return {"watchlist" if rule.watchlist else "symbols": told.format(symbols=shown)}
 
 
 def save(rule: AlertRule) -> None:

@@ -25,6 +25,7 @@ from api.auth import access, authentication
 from api.refusals import WORDS
 from api.remedies import REMEDIES
 from api.timetable_names import NAMES, OTHERS
+from marketdata.calendar import feed_hours, trading_dates
 from marketdata.ledger import gap_reasons
 from marketdata.models import AlertRule, AlertTarget, Client, Feed, Market
 from marketdata.reference import roles, watchlists
@@ -44,10 +45,14 @@ class Page:
 
 
 def _alert_choices() -> dict[str, Any]:
-    names = dict(AlertRule.Kind.choices)
+    names, markets = dict(AlertRule.Kind.choices), list(Market.objects.order_by("code"))
     return {
         "kinds": [(str(kind), names[str(kind)]) for kind in Kind],
-        "markets": Market.objects.order_by("code"),
+        "markets": markets,
+        "hours_unknown": [
+            *(one.called for one in markets if not trading_dates.calendar(one.code).hours_known),
+            *sorted(feed_hours.BY_NIGHT),
+        ],
         "alarms": alert_choices.alarms(),
         "queues": alert_choices.queues(),
         "statuses": [(name, texts.STATUSES[name]) for name in conditions.STATUSES],

@@ -22,10 +22,15 @@ def venue_of(feed: str, market: str) -> str | None:
     return VENUES.get(feed, market) if market == MARKET else market
 
 
+def are_known(calendar: Calendar, feed: str) -> bool:
+    """Whether anybody knows when trades of a market may come by a feed; where nobody does, silence says nothing."""
+    return feed not in BY_NIGHT and calendar.hours_known
+
+
 def continuous_hours(calendar: Calendar, feed: str, date: datetime.date) -> list[tuple[int, int]]:
     """The stretches [start_us, end_us) of a date in which a trade of the feed may come at any moment; none where its
     hours are not known."""
-    if feed in BY_NIGHT:
+    if not are_known(calendar, feed):
         return []
     return calendar.continuous_hours(date, venue_of(feed, calendar.market))
 

@@ -323,6 +323,11 @@ class Calendar:
         ]
         return min(limits, default=None)
 
+    @property
+    def hours_known(self) -> bool:
+        """Whether anybody knows when trades may come: hours are in its file, or it never closes."""
+        return bool(self.base.hours) or self._open_on_weekends
+
     def is_continuous(self, time_us: int, venue: str | None = None) -> bool:
         """Whether trades may come at any moment then, at one venue or at any, as far as that is known."""
         return any(start <= time_us < end for start, end in self.continuous_hours(self.trade_date(time_us), venue))
@@ -399,7 +404,7 @@ class Calendar:
     def continuous_hours(self, date: datetime.date, venue: str | None) -> list[tuple[int, int]]:
         """As `trading_hours`, without auctions and closing prices: when trades may come at any moment. None is known of
         a market without hours, unless it never closes."""
-        if not self.base.hours and not self._open_on_weekends:
+        if not self.hours_known:
             return []
         return self._stretches(date, [span for span in self.phases(date, venue) if span.continuous])
 

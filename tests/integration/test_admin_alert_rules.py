@@ -82,7 +82,8 @@ def test_every_kind_was_tried():
         ({"symbols": "005930, NOBODY"}, "symbols"), ({"symbols": ""}, "symbols"), ({"name": "a\u2028b"}, "name"),
         ({"quiet_from": "22:00"}, "quiet_from"), ({"kind": "queue", "queue": "", "level": "1"}, "queue"),
         ({"kind": "alarm", "code": "no_such_alarm"}, "code"), ({"kind": "terminal", "client": "nobody"}, "client"),
-        ({"kind": "stale", "seconds": "1"}, "seconds"), ({"kind": "volume", "minutes": "31"}, "minutes"),
+        ({"kind": "stale", "seconds": "1"}, "seconds"), ({"kind": "stale", "symbols": "", "market": "US"}, "market"),
+        ({"kind": "volume", "minutes": "31"}, "minutes"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_at_its_field(boss, wrong, field):

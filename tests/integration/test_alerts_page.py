@@ -57,6 +57,7 @@ def test_a_rule_of_each_kind_is_made_and_changed_by_the_form(web, serving, road,
         page.fill("#name", "upkeep")
         page.select_option("#kind", "alarm")
         expect(page.locator("#seconds")).to_be_hidden()
+        expect(page.locator("#hours")).to_be_hidden()
         page.select_option("#code", "rollover_failed")
         page.click("#form button.primary")
         expect(page.locator("#rules li")).to_have_count(2)
@@ -66,6 +67,17 @@ def test_a_rule_of_each_kind_is_made_and_changed_by_the_form(web, serving, road,
         page.select_option("#kind", "stale")
         for name in (*OF_THE_SCOPE, "seconds"):
             expect(page.locator(f"#{name}")).to_be_visible()
+        hours = page.locator("#hours")
+        expect(hours).to_contain_text("Where these are not known silence is never told: ")
+        for code in ("US", "CME", "FX"):
+            expect(hours).to_contain_text(page.locator(f'#market option[value="{code}"]').inner_text())
+        expect(hours).to_contain_text("kis_night")
+        page.select_option("#market", "US")
+        page.click("#form button.primary")
+        expect(page.locator("#wrong")).to_have_text(
+            "Market: is one whose hours are not known, so its silence is never told"
+        )
+        assert shut_out(page) == []
         page.select_option("#market", "KRX")
         page.click("#form button.primary")
         expect(page.locator("#rules li")).to_have_count(3)

@@ -18,7 +18,7 @@ from api.auth import access
 from api.auth.authentication import KEY_HEADER, SECRET_HEADER
 from api.views import alerts as alerts_view
 from marketdata.ledger import batch_ledger
-from marketdata.models import Alert, AlertRule, ReadRule
+from marketdata.models import Alert, AlertRule, Feed, ReadRule, Symbol, Watchlist
 from marketdata.realtime import live_state
 from marketdata.reference import api_keys
 from tests.integration.serving import beside, commit, hub, serving
@@ -118,6 +118,46 @@ def test_what_is_wrong_with_a_rule_is_said_by_field(people, change, status, name
     assert (found, told.get("errors") and set(told["errors"])) == (status, named)
     assert told["message"]
     assert not AlertRule.objects.exists()
+
+
+STALE: dict[str, Any] = {"name": "silent", "kind": "stale", "parameters": {"seconds": "60"}}
+
+
+@pytest.mark.once
+def test_a_rule_on_silence_is_refused_where_nobody_knows_when_trades_may_come(people):
+    Symbol.objects.create(code="AAPL", market_id="US", primary_feed="bloomberg")
+    Symbol.objects.create(code="000030", market_id="KRX", primary_feed="kis_night")
+    Feed.objects.get_or_create(name="kis_night")
+    Feed.objects.get_or_create(name="krx")
+    trader = people[0]
+    owner = trader.user
+    for name, codes in (("mixed", ["AAPL", "005930"]), ("abroad", ["AAPL"])):
+        Watchlist.objects.create(user=owner, name=name, symbols=codes)
+    lists = {one.name: str(one.pk) for one in Watchlist.objects.all()}
+
+    def refused(**scope):
+        status, told = trader.say("POST", "/v2/alerts/rules", STALE | scope)
+        assert status in (201, 422), told
+        if status == 201:
+            trader.say("DELETE", f"/v2/alerts/rules/{told['id']}")
+        return told.get("errors")
+
+    unknown = "is one whose hours are not known, so its silence is never told"
+    named = "has symbols whose trading hours are not known, so their silence is never told: "
+    assert refused(market="US") == {"market": unknown}
+    assert refused(symbols=["005930"], feed="kis_night") == {"feed": unknown}
+    assert refused(symbols=["005930", "AAPL", "000030"]) == {"symbols": named + "000030, AAPL"}
+    assert refused(watchlist=lists["abroad"]) == {"watchlist": named + "AAPL"}
+    for known in ({"market": "KRX"}, {"watchlist": lists["mixed"]}, {"symbols": ["000030"], "feed": "krx"}):
+        assert refused(**known) is None, known
+    assert refused(market="US", kind="gap") is None  # what is missing is known without hours
+
+    # One that was made before may be switched off, and says so when it is changed.
+    old = AlertRule.objects.create(owner=owner, **STALE, market_id="US")
+    address = f"/v2/alerts/rules/{old.pk}"
+    assert trader.say("PATCH", address, {"name": "still silent"})[0] == 422
+    assert trader.say("PATCH", address, {"enabled": False})[0] == 200
+    assert trader.say("PATCH", address, {"enabled": True})[1]["errors"] == {"market": unknown}
 
 
 @pytest.mark.once

@@ -11,14 +11,15 @@ const moment = new Intl.DateTimeFormat(LOCALE, {
   timeZone: "Asia/Seoul", hour12: false, month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
 });
 const DIRECTIONS = { above: gettext("at or above"), below: gettext("at or below"), crossing: gettext("crosses") };
-// Of each kind: the directions there are, what its level is called, and whether it has a band.
+// Of each kind: the directions there are, what its level is called, whether it has a band, and whether
+// it counts trading hours alone.
 const KINDS = {
   price: { directions: ["above", "below", "crossing"], level: gettext("Price"), band: true },
   change: { directions: ["above", "below"], level: gettext("Change, %"), band: true },
   limit: { directions: ["above", "below"], names: { above: gettext("upper limit"), below: gettext("lower limit") }, band: true },
   volume: { directions: [], own: ["minutes"], level: gettext("Times the usual volume"), band: true },
   status: { directions: [], own: ["status"] },
-  stale: { directions: [], own: ["seconds"] },
+  stale: { directions: [], own: ["seconds"], hours: true },
   gap: { directions: [], own: ["seconds"], seconds: gettext("At least so long, s") },
   terminal: { directions: [], own: ["client", "seconds"], ofSystem: true },
   alarm: { directions: [], own: ["code"], ofSystem: true },
@@ -260,7 +261,7 @@ function fit() {
   if (kind.directions.includes(chosen)) at("direction").value = chosen;
   for (const element of document.querySelectorAll("[data-for]")) {
     const name = element.dataset.for;
-    const has = { direction: kind.directions.length > 0, level: kind.level !== undefined, band: kind.band, scope: !kind.ofSystem }[name];
+    const has = { direction: kind.directions.length > 0, level: kind.level !== undefined, band: kind.band, scope: !kind.ofSystem, hours: kind.hours }[name];
     element.hidden = !(has ?? kind.own?.includes(name));
   }
   document.querySelector("label[for=level]").textContent = kind.level ?? "";
