@@ -36,6 +36,7 @@ from marketdata.types.tick_arrays import SEQ_BITS
 from terminals import wire
 
 MOST_LETTERS_READ = 1_000
+MOST_BATCHES_READ = 50_000  # for one page of some feeds: no index has a feed, and one may have sent nothing for weeks
 
 
 def _clients(batches: Iterable[int]) -> dict[int, str]:
@@ -60,18 +61,28 @@ def _page(rows: QuerySet[Any], asked: Asked) -> tuple[list[Any], str | None]:
     return found[:PAGE], str(found[PAGE - 1].pk) if len(found) > PAGE else None
 
 
+def _edge(rows: QuerySet[IngestBatch]) -> int | None:
+    """When the batch behind the newest MOST_BATCHES_READ of these was committed; None where there is none."""
+    times = rows.order_by("-committed_us").values_list("committed_us", flat=True)
+    return next(iter(times[MOST_BATCHES_READ : MOST_BATCHES_READ + 1]), None)
+
+
 def batches(asked: Asked) -> Listing:
-    """The newest batches; of a trading date those that stored ticks of it, `late` the ones after it was sealed."""
+    """The newest batches, of some feeds those among MOST_BATCHES_READ of all, behind which the next page goes on; of a
+    trading date those that stored ticks of it, `late` the ones after it was sealed."""
     rows = IngestBatch.objects.all()
     words: Any = _("Each batch that a terminal sent, from its receipt to its commit.")
-    since = _span(asked)
-    if asked.of_feeds is not None:
-        rows = rows.filter(feed__in=asked.of_feeds)
+    since, edge_us = _span(asked), None
     if since is not None:
         rows = rows.filter(committed_us__gte=int(since.timestamp() * 1e6))
     if asked.before is not None:
         committed_us, batch = asked.before
         rows = rows.filter(Q(committed_us__lt=committed_us) | Q(batch__lt=batch), committed_us__lte=committed_us)
+    if asked.of_feeds and asked["date"] is None:
+        edge_us = _edge(rows)
+        rows = rows if edge_us is None else rows.filter(committed_us__gte=edge_us)
+    if asked.of_feeds is not None:
+        rows = rows.filter(feed__in=asked.of_feeds)
     if asked["date"] is not None:
         late = None if asked["late"] is None else asked["late"] == "1"
         rows = days.storing(asked["date"], rows, late=late)
@@ -80,7 +91,9 @@ def batches(asked: Asked) -> Listing:
             words = _("Batches that stored ticks of the trading date after it was sealed.")
     found = list(rows.order_by("-committed_us", "-batch")[: PAGE + 1])
     shown, clients = found[:PAGE], _clients(one.batch for one in found)
-    last = shown[-1] if len(found) > PAGE else None
+    older = None if edge_us is None else f"{edge_us}.0"
+    if len(found) > PAGE:
+        older = f"{shown[-1].committed_us}.{shown[-1].batch}"
     return Listing(
         _("Batches"),
         [
@@ -95,7 +108,7 @@ def batches(asked: Asked) -> Listing:
             ]
             for one in shown
         ],
-        None if last is None else f"{last.committed_us}.{last.batch}", words,
+        older, words,
     )  # fmt: skip
 
 

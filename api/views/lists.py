@@ -19,7 +19,7 @@ from api.auth import access
 from api.auth.access import Visitor
 from api.lists.listing import Asked, ListQuery
 from api.lists.registry import LISTS
-from api.rest import errors
+from api.rest import errors, feeds
 from api.views import page
 from marketdata.models import Feed
 
@@ -49,6 +49,8 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
         return errors.not_found(request)
     try:
         query = ListQuery.read(Request(request))
+        if query.get("feed"):
+            query["feed"] = feeds.resolve(query["feed"])
         listing = read(Asked(query, _feeds(request), datetime.datetime.now(datetime.UTC)))
     except APIException as error:
         return _wrong(request, error)

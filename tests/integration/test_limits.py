@@ -316,7 +316,7 @@ def test_strangers_use_up_their_own_requests_only(serving, settings, boss):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("path", ["/v2/schema", "/v2/symbols", "/nowhere"])
+@pytest.mark.parametrize("path", ["/v2/schema", "/v2/symbols", "/nowhere", "/lists/batches"])
 @pytest.mark.parametrize("headers", [{"Authorization": "Bearer x"}, {"Cookie": "sessionid=x; naru_page=y"}])
 def test_what_looks_like_a_login_and_is_none_is_a_stranger_s(serving, settings, path, headers):
     settings.API_RATE_LIMIT_UNKNOWN = 2

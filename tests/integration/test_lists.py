@@ -8,6 +8,8 @@ import pytest
 from django.test import Client as Browser
 
 from analytics.quality import days
+from api.lists import ledger as lists_of_the_ledger
+from api.lists.registry import LISTS
 from marketdata.models import (
     BackupRun,
     Client,
@@ -125,6 +127,27 @@ def test_a_list_goes_on_where_the_page_before_ended(serving):
     assert found == [f"1/{number}" for number in range(251, 0, -1)]
 
 
+def test_batches_of_a_feed_are_looked_for_among_so_many_of_all_and_behind_them_on_the_next_page(serving, monkeypatch):
+    """No index has a feed: of one that sent nothing for weeks the whole ledger would be read."""
+    monkeypatch.setattr(lists_of_the_ledger, "MOST_BATCHES_READ", 3)
+    ledger()
+    someone = person("viewer")
+    ReadRule.objects.create(user=someone, feeds="nxt")
+    for number in range(6, 10):
+        batch(1, number, SEALED_US + number * 1_000_000)
+
+    for browser, query in ((browser_of(person("viewer", "lee")), {"feed": "nxt"}), (browser_of(someone), {})):
+        pages, before = [], dict[str, str]()
+        for _ in range(9):
+            pages.append(firsts(browser, "batches", **query, **before))
+            older = re.search(r'before=([0-9.]+)" rel="next"', browser.get("/lists/batches", query | before).text)
+            if older is None:
+                break
+            before = {"before": older[1]}
+        assert pages == [[], ["2/1"], []]
+    assert len(firsts(browser_of(person("viewer", "park")), "batches")) == 10  # those of all feeds are found by an index
+
+
 def aside():
     """What lies aside and what is missing, on two feeds, with words that are for people who operate."""
     order = VoidOrder.objects.create(selection="{}", reason="fat finger", ordered_by="kim")
@@ -233,6 +256,23 @@ def test_an_address_that_cannot_be_read_says_so(serving, address):
     assert "cannot be read" in answer.text
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"before": f"{2**63 - 1}.{2**63 - 1}"}, {"before": "0"}, {"date": "9999-12-30"}, {"symbol": "A'%_\\\"B"},
+        {"price": "0.00000001"}, {"price": "99999999999"}, {"reason": "🙂%_'"}, {"code": "a" * 32},
+    ],
+)  # fmt: skip
+def test_no_list_fails_at_an_odd_word(serving, query):
+    ledger()
+    aside()
+    reader = browser_of(person("viewer"))
+
+    for name in LISTS:
+        given = {"symbol": "005930"} | query if name in ("days", "books") else query
+        assert reader.get(f"/lists/{name}", given).status_code in (200, 400, 404), name
+
+
 @pytest.mark.once
 def test_lists_are_for_whoever_may_see_the_pages(serving, settings):
     for name in ("batches", "nothing"):
@@ -243,5 +283,6 @@ def test_lists_are_for_whoever_may_see_the_pages(serving, settings):
     assert reader.get("/lists/nothing").status_code == 404
     assert reader.post("/lists/batches").status_code == 405
     assert reader.get("/lists/days", {"symbol": "nobody"}).status_code == 404
+    assert reader.get("/lists/batches", {"feed": "nobody"}).status_code == 404
     settings.PAGE_PUBLIC = True
     assert Browser().get("/lists/batches").status_code == 200

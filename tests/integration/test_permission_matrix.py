@@ -34,7 +34,7 @@ NOT_ASKED = {"rest_framework:logout", "language", "rest_framework:second-factor"
 
 READS = {  # by name of the address; READ for any other
     **dict.fromkeys(urls.PUBLIC, OPEN),
-    **dict.fromkeys(("page", "market", "collection", "quality"), PEOPLE | {"visitor"}),
+    **dict.fromkeys(("page", "market", "collection", "quality", "list"), PEOPLE | {"visitor"}),
     "alerts": PEOPLE, "operations": OPERATE,
     "account": ACCOUNT, "second-factor": ACCOUNT, "metrics": INSPECT,
     "recent": INSPECT - {"key of one feed"}, "latest": INSPECT - {"key of one feed"},
