@@ -145,7 +145,9 @@ def test_batches_of_a_feed_are_looked_for_among_so_many_of_all_and_behind_them_o
                 break
             before = {"before": older[1]}
         assert pages == [[], ["2/1"], []]
-    assert len(firsts(browser_of(person("viewer", "park")), "batches")) == 10  # those of all feeds are found by an index
+    assert (
+        len(firsts(browser_of(person("viewer", "park")), "batches")) == 10
+    )  # those of all feeds are found by an index
 
 
 def aside():

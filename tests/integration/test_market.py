@@ -287,6 +287,10 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         expect(page.locator("#all tr")).to_have_count(told)
         page.goto(f"http://{web}/market?feed=krx")
         expect(page.locator("#all tr")).to_have_count(3)
+        page.click('#columns button[data-by="group"]')
+        page.reload()  # in the same order
+        expect(page.locator('#columns th:has([data-by="group"])')).to_have_attribute("aria-sort", "ascending")
+        expect(page.locator("#all tr")).to_have_count(3)
         page.click('#columns button[data-by="change"]')
         expect(page.locator("#all tr").first).to_contain_text("가람전자")
         page.fill("#filter", "00066")

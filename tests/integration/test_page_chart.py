@@ -4,6 +4,8 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -28,6 +30,9 @@ DRAWN = """([pane, nth]) => {
   return Object.fromEntries(found.map((one) => [one.time, one.value]));
 }"""
 LINEAR, LOGARITHMIC, PERCENT = 0, 1, 2  # PriceScaleMode
+SOCKETS = """
+window.sockets = [];
+window.WebSocket = class extends WebSocket { constructor(...given) { super(...given); sockets.push(this); } };"""
 SCALE = "drawn.priceScale('right').options().mode"
 COUNTS = """([pane, nth, count]) =>
   drawn.panes()[pane]?.getSeries()[nth]?.data().filter((one) => one.value !== undefined).length === count"""
@@ -184,9 +189,17 @@ def across_feeds(page, expect, first, commit):
     page.keyboard.press("c")
     page.keyboard.insert_text("다온")
     page.wait_for_selector('#comparison .offered button[data-code="035420"][data-feed="nxt"]')
+    offered, told = page.locator("#comparison .offered button"), page.locator("#comparison [role=status]")
+    # Where a word cannot be asked for, Enter adds nothing of what another one found.
+    page.route("**/v2/symbols?*search=0006*", lambda route: route.fulfill(status=404, json={}))
+    page.fill("#comparison input", "0006")
+    page.keyboard.press("Enter")
+    expect(told).to_have_text("Symbols could not be read: try again.")
+    expect(page).to_have_url(first)
+    page.unroute_all()
+    page.fill("#comparison input", "다온")
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{first}&vs=nxt:035420")
-    offered, told = page.locator("#comparison .offered button"), page.locator("#comparison [role=status]")
     page.fill("#comparison input", "nofeed:00")
     expect(told).to_have_text("no such feed")
     expect(offered).to_have_count(0)
@@ -229,6 +242,11 @@ def across_feeds(page, expect, first, commit):
     expect(page).to_have_url(re.compile("feed=krx&symbol=000660&timeframe=1Min&vs=nxt:035420,nxt:005930$"))
     expect(page.locator("#compared li")).to_have_count(3)
     page.wait_for_selector('body[data-stream="live"]')
+    page.fill("#search", "")
+    expect(page.locator("#watch tr").first).to_be_visible()
+    page.select_option("#feed", "nxt")
+    expect(page).to_have_url(re.compile("feed=nxt&symbol=[^&]+&timeframe=1Min&vs=035420,005930$"))
+    page.wait_for_selector('body[data-stream="live"]')
 
     # What cannot be is told, and changes nothing.
     wrong = f"{first}&vs=nofeed:000660,krx:,nxt:035420"
@@ -238,6 +256,9 @@ def across_feeds(page, expect, first, commit):
     expect(value.locator("span")).to_have_text("+4.00%")
     expect(page).to_have_url(wrong)
     page.wait_for_selector('body[data-stream="live"]')
+    reads_at_once(page, f"{first}&vs=nxt:035420")
+    expect(value.locator("span")).to_have_text("+4.00%")
+    page.unroute_all()
     page.goto(f"{first}&vs=nxt:035420,nxt:005930,000660,035420")
     expect(page.locator("#ignored")).to_have_text("not compared: 035420 (at most 3 at a time)")
     expect(page.locator("#compared li")).to_have_count(4)
@@ -245,6 +266,38 @@ def across_feeds(page, expect, first, commit):
     page.goto(first)
     page.wait_for_selector('body[data-stream="live"]')
     page.wait_for_function("() => drawn.panes()[0].getSeries()[0].data().length > 500")
+
+
+def reads_at_once(page, address):
+    """What is compared is read page by page when the connection comes back and it is read once more: the readings have
+    each other's pages, and none may take a later one away. Nothing else mends it."""
+    waiting: dict[str, list[Any]] = {}
+
+    def answered(route):
+        asked = parse_qs(urlsplit(route.request.url).query)
+        token = asked.get("page_token", [""])[0]
+        if "start" in asked:  # a third reading, of the last ones alone
+            return route.fulfill(json={"bars": {}, "next_page_token": None})
+        if token not in waiting and len(waiting) == 2:
+            return route.continue_()
+        first = token not in waiting
+        held_back = waiting.setdefault(token, [])
+        held_back.append(route)
+        if first:  # until the other reading asks for the same
+            return None
+        for one in held_back:
+            one.continue_(url=one.request.url.replace("limit=1000", "limit=1"))
+        return held_back.clear()
+
+    page.add_init_script(SOCKETS)
+    page.route("**/v2/stocks/snapshots?symbols=035420&feed=nxt*", lambda route: route.fulfill(json={}))
+    page.route("**/v2/stocks/bars?symbols=035420&*", answered)
+    page.goto(address)
+    page.wait_for_selector('body[data-stream="live"]')
+    until(lambda: page.evaluate("1") and bool(waiting), seconds=60, what="the first page asked for")
+    if waiting[""]:  # the stream was not there before
+        page.evaluate("sockets.at(-1).close()")
+    until(lambda: page.evaluate("1") and len(waiting) == 2 and not any(waiting.values()), seconds=60, what="two pages")
 
 
 def set_beside(page, expect, first, commit):
@@ -559,5 +612,32 @@ def test_over_a_split_prices_of_before_are_told_as_if_it_had_been_in_force_then(
                                arg={first_s: 7000, second_s: 7140, third_s: 7140})  # fmt: skip
         page.wait_for_function(f"expected => JSON.stringify(({DRAWN})([0, 3])) === JSON.stringify(expected)",
                                arg={first_s: 200, second_s: 210, third_s: 220})  # fmt: skip
+
+        # Candles of a day before that come late are read again together.
+        late: list[str] = []
+        page.on("request", lambda one: late.append(one.url) if "bars?symbols=005930" in one.url else None)
+        page.wait_for_load_state("networkidle")
+        late.clear()
+        rows = [{**day(1, "14200"), "time": NINE_US + DAY_US + number * MINUTE_US} for number in range(10, 20)]
+        aside.submit(and_leave, lambda: serving.commit(rows)).result()
+        until(lambda: page.evaluate("1") and bool(late), seconds=60, what="late candles read")
+        page.wait_for_load_state("networkidle")
+        assert len(late) <= 2  # of ten
+
+        # Indices that have a new day at the same time are read together.
+        for code in ("IX1", "IX2"):
+            one = Symbol(code=code, market_id="KRX", primary_feed="krx", category="index")
+            aside.submit(and_leave, one.save).result()
+        aside.submit(and_leave, lambda: serving.commit([day(2, "100", "IX1", 1), day(2, "200", "IX2", 1)])).result()
+        page.reload()
+        expect(page.locator("#indices a")).to_have_text(["IX1 100 0 (0.00%)", "IX2 200 0 (0.00%)"])
+        page.wait_for_selector('body[data-stream="live"]')
+        page.wait_for_load_state("networkidle")
+        asked: list[str] = []
+        page.on("request", lambda one: asked.append(one.url) if "category=index" in one.url else None)
+        aside.submit(and_leave, lambda: serving.commit([day(3, "101", "IX1"), day(3, "198", "IX2")])).result()
+        expect(page.locator("#indices a")).to_have_text(["IX1 101 ▲ 1 (1.00%)", "IX2 198 ▼ 2 (1.00%)"])
+        page.wait_for_load_state("networkidle")
+        assert len(asked) == 2  # those of the feed, and those of all
 
     assert wrong == []

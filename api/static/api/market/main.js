@@ -44,7 +44,7 @@ const divisionLinks = new Roving(show("groups"), "button, a");
 // The table's order and which way its symbols moved, as an address has them.
 function order(told) {
   const by = told.get("by") ?? "";
-  return { by: by in ORDERS ? by : "turnover", down: told.get("way") !== "fell" && by !== "name" };
+  return { by: by in ORDERS ? by : "turnover", down: told.get("way") !== "fell" && by !== "name" && by !== "group" };
 }
 
 function wayOf(told) {

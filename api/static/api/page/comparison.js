@@ -32,7 +32,7 @@ export function refusal(error) {
 
 // One of them, from when it is chosen until it is taken away or looked at otherwise.
 class Other {
-  bars = []; history = null; failed = ""; timer = 0; busy = false; name = ""; series = null; day = ""; of = stands(); seen = null;
+  bars = []; history = null; failed = ""; timer = 0; again = 0; busy = false; name = ""; series = null; day = ""; of = stands(); seen = null;
 
   constructor({ feed, code }, slot) {
     Object.assign(this, { feed, code, slot, key: key({ feed, code }) });
@@ -161,7 +161,7 @@ export class Comparison {
     const last = one.bars.at(-1) ?? { t: "", c: 0 };
     const { frame } = this.#question;
     if (one.busy && !last.t) return; // it comes with the first reading
-    if (bar.td < one.day) return void this.#read(one, true); // the server adjusts candles of before an ex-date
+    if (bar.td < one.day) return this.#again(one); // the server adjusts candles of before an ex-date
     this.#date(one, bar.td);
     if (frame === "1Min") {
       const where = place(one.bars, bar.t);
@@ -181,8 +181,17 @@ export class Comparison {
     return one;
   }
 
+  // At most every other second, however many candles of days before come.
+  #again(one) {
+    one.again ||= setTimeout(() => {
+      one.again = 0;
+      this.#read(one, true);
+    }, EVERY_MS);
+  }
+
   #end(one) {
     clearTimeout(one.timer);
+    clearTimeout(one.again);
     one.history = null; // what is under way is of nobody
     this.#chart.board.removeSeries(one.series);
   }
@@ -195,7 +204,8 @@ export class Comparison {
   #anew(one) {
     const { frame } = this.#question;
     clearTimeout(one.timer);
-    Object.assign(one, { bars: [], timer: 0, busy: false, failed: "", latest: undefined, seen: null, of: stands(frame), history: new History(one.code, one.feed, frame) });
+    clearTimeout(one.again);
+    Object.assign(one, { bars: [], timer: 0, again: 0, busy: false, failed: "", latest: undefined, seen: null, of: stands(frame), history: new History(one.code, one.feed, frame) });
     one.series.setData([]);
     this.#read(one);
   }
@@ -213,7 +223,7 @@ export class Comparison {
     try {
       if (!one.name) one.name = called(await rest.symbol(one.code)) || one.code;
       if (again || !one.bars.length) this.#take(one, of, await of.renewed(one.bars));
-      for (let page = 0; page < PAGES && of === one.history && this.#short(one); page += 1) this.#take(one, of, await of.older());
+      for (let page = 0; page < PAGES && of === one.history && this.#short(one); page += 1) this.#before(one, of, await of.older());
       if (of === one.history) one.busy = false;
     } catch (error) {
       if (of !== one.history) return;
@@ -225,11 +235,19 @@ export class Comparison {
     this.#legend();
   }
 
+  // The last ones as they are now.
   #take(one, of, bars) {
     if (of !== one.history || !bars.length) return;
-    const found = bars.map(({ t, td, c }) => ({ t, td, c }));
-    one.bars = one.bars.length && found[0].t < one.bars[0].t ? joined(found, one.bars) : joined(one.bars, found);
-    this.#date(one, found.at(-1).td);
+    one.bars = joined(one.bars, bars.map(({ t, td, c }) => ({ t, td, c })));
+    this.#date(one, bars.at(-1).td);
+    this.#whole = true;
+    this.#draw();
+  }
+
+  // Older ones, of which another reading may have brought some: no later one goes for them.
+  #before(one, of, bars) {
+    if (of !== one.history) return;
+    one.bars = joined(bars.map(({ t, td, c }) => ({ t, td, c })), one.bars);
     this.#whole = true;
     this.#draw();
   }

@@ -25,7 +25,7 @@ export class ComparisonForm {
       if (event.key !== "Enter" || event.isComposing) return;
       event.preventDefault(); // Enter would close the dialog
       clearTimeout(this.#timer);
-      this.#offer().then(() => this.#offered.querySelector("button")?.click());
+      this.#offer().then((found) => found && this.#offered.querySelector("button")?.click());
     });
   }
 
@@ -65,22 +65,25 @@ export class ComparisonForm {
     this.#offer();
   }
 
+  // Whether what is offered is what the word finds; not where it could not be asked for, or another one was typed.
   async #offer() {
     const asked = ++this.#asked;
     const shown = this.#on.question();
     try {
       const { symbols, more } = await this.#found(this.#search.value.trim(), shown.feed);
-      if (asked !== this.#asked) return;
+      if (asked !== this.#asked) return false;
       const there = [shown, ...this.#all].map(key);
       const found = symbols.filter((one) => !there.includes(key({ feed: one.feed, code: one.symbol })));
       this.#offered.replaceChildren(...found.map((one) => this.#button(one, shown.feed)));
       const word = more ? interpolate(gettext("The first %s are shown: narrow them down by the search."), [symbols.length]) : found.length ? "" : gettext("No symbols.");
       if (word) this.#offered.append(Object.assign(document.createElement("li"), { className: "quiet", textContent: word }));
+      return true;
     } catch (error) {
-      if (asked !== this.#asked) return;
+      if (asked !== this.#asked) return false;
       const refused = error.status === 403 || error.code === rest.UNKNOWN_FEED;
       this.#told.textContent = refused ? refusal(error) : gettext("Symbols could not be read: try again.");
       if (refused) this.#offered.replaceChildren();
+      return false;
     }
   }
 

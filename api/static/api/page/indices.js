@@ -9,13 +9,13 @@ import { painter } from "./paint.js";
 import * as rest from "./rest.js";
 import { ToldIndices, isSame } from "./told_indices.js";
 
-const CATEGORIES = "index,fx", MOST = 12, LISTED = 100, FRAME = "5Min", FRAME_S = 300, AGAIN_MS = 5000;
+const CATEGORIES = "index,fx", MOST = 12, LISTED = 100, FRAME = "5Min", FRAME_S = 300, AGAIN_MS = 5000, TOGETHER_MS = 500;
 const KST_MS = 9 * 3_600_000;
 const WIDTH = 64, HEIGHT = 18;
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Indices {
-  #strip; #on; #feed = ""; #rows = new Map(); #told = new Map(); #turn = 0; #timer = 0; #dirty = new Set(); #draw;
+  #strip; #on; #feed = ""; #rows = new Map(); #told = new Map(); #turn = 0; #timer = 0; #due = 0; #settled = 0; #dirty = new Set(); #draw;
 
   // `on` has choose(feed, code), course(row) of one that is told, and listed() when they are others.
   constructor(strip, on) {
@@ -43,17 +43,26 @@ export class Indices {
   async load(feed) {
     const turn = ++this.#turn;
     clearTimeout(this.#timer);
-    this.#feed = feed;
+    clearTimeout(this.#due);
+    [this.#feed, this.#due] = [feed, 0];
     try {
       const standing = await found(feed);
       const bars = await courses(standing);
       if (turn !== this.#turn) return;
       this.#rows = new Map(standing.map((one) => [one.symbol.symbol, this.#made(one, bars.get(one.feed)?.[one.symbol.symbol] ?? [])]));
+      this.#dirty.clear(); // of rows that were
       this.#list();
       for (const row of this.#rows.values()) this.#show(row);
     } catch {
       if (turn === this.#turn) this.#timer = setTimeout(() => this.load(feed), AGAIN_MS);
     }
+    this.#settled = Math.max(this.#settled, turn);
+  }
+
+  // One of them gives reason to. On a new day all of them do, and are asked for together; while they are under way
+  // nobody begins anew, or with a slow server none would ever come.
+  #again() {
+    if (this.#settled === this.#turn) this.#due ||= setTimeout(() => this.load(this.#feed), TOGETHER_MS);
   }
 
   // A minute candle of the feed that is followed as it is now.
@@ -72,20 +81,20 @@ export class Indices {
     for (const row of this.#rows.values()) {
       const bar = row.feed === feed && known[row.symbol.symbol]?.minuteBar;
       if (!bar || (bar.t === row.t && bar.c === row.last)) continue;
-      if (row.t && seconds(bar.t) - seconds(row.t) > 2 * FRAME_S) return void this.load(this.#feed); // nobody looked meanwhile
+      if (row.t && seconds(bar.t) - seconds(row.t) > 2 * FRAME_S) return this.#again(); // nobody looked meanwhile
       this.#minute(row, bar);
     }
   }
 
   // One may not read it any more.
   denied(feed) {
-    if ([...this.#rows.values()].some((row) => row.feed === feed)) this.load(this.#feed);
+    if ([...this.#rows.values()].some((row) => row.feed === feed)) this.#again();
   }
 
   #minute(row, bar) {
     if (bar.td > row.day) {
       row.day = bar.td; // once
-      this.load(this.#feed);
+      this.#again();
       return;
     }
     if (bar.t < row.t) return;

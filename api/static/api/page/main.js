@@ -378,7 +378,7 @@ function logarithmic() {
   chart.logarithmic(on);
 }
 
-show("feed").addEventListener("change", (event) => go({ feed: event.target.value, code: "", list: "", vs: "" }));
+show("feed").addEventListener("change", (event) => go({ feed: event.target.value, code: "", list: "" }));
 show("frames").addEventListener("click", ({ target }) => target.dataset.frame && go({ frame: target.dataset.frame }));
 show("log").addEventListener("click", logarithmic);
 show("pick").addEventListener("click", () => picker.show());
