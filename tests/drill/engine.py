@@ -251,7 +251,8 @@ class Memory:
     def stop(self) -> None:
         """Look no more."""
         self._stopped.set()
-        self._thread.join(timeout=60.0)
+        if self._thread.ident is not None:  # it was begun
+            self._thread.join(timeout=60.0)
 
     def look(self) -> None:
         """Ask the engine once; EngineError if it does not answer."""

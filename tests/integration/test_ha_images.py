@@ -53,6 +53,14 @@ class Container:
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stderr
 
+    def succeeds(self, *words: str, **variables: str) -> bool:
+        """Whether a command by hand beside it does."""
+        environment = self._environment | variables
+        done = subprocess.run(
+            [*self._command[:1], *words], env=environment, cwd=self.folder, check=False, timeout=300
+        )  # fmt: skip
+        return done.returncode == 0
+
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
@@ -262,6 +270,7 @@ def test_a_cluster_is_made_by_hand_alone_and_comes_back_as_one(site: Site, secre
     # Again and again: a proxy whose check comes late on a busy machine cuts what is open.
     table = "CREATE TABLE IF NOT EXISTS kept (id INT PRIMARY KEY); INSERT IGNORE INTO kept VALUES (1), (2)"
     until(lambda: site.through_the_proxy(table) == "", seconds=120, what="a writer behind the proxy")
+    until(lambda: site.proxy.succeeds("ask"), seconds=240, what="all nodes are in step, and a writer answers")
     made = site.sql(0, "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_state_uuid'")
     until(lambda: "there is a cluster" in last.run("begin", fails=True), seconds=120, what="a node that serves says so")
     wrong = {"CHECK_PASSWORD_FILE": secrets["REDIS_PASSWORD_FILE"]}
@@ -297,6 +306,14 @@ def test_a_cluster_is_made_by_hand_alone_and_comes_back_as_one(site: Site, secre
 
     lost.kill()
     until(lambda: site.is_whole(2), seconds=120, what="the cluster goes on without it")
+    (site.proxy.folder / "run/whole").unlink()  # as if the proxy began just now
+    missing = f"{lost.address} is not in step"
+    until(
+        lambda: missing in site.proxy.run("ask", fails=True, HAPROXY_PATIENCE_S="100000"),
+        seconds=120,
+        what="one is missing",
+    )
+    until(lambda: site.proxy.succeeds("ask", HAPROXY_PATIENCE_S="0"), seconds=120, what="two nodes are enough in time")
     for node in (first, last):
         node.stop()
     noted.write_text(noted.read_text().replace("safe_to_bootstrap: 1", "safe_to_bootstrap: 0"))
