@@ -10,7 +10,9 @@ import shlex
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -223,6 +225,22 @@ class Site:
         done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=60)
         return done.stdout.strip() if done.returncode == 0 else f"error: {done.stderr.strip()}"
 
+    def keeps_who_writes(self) -> bool:
+        """Whether who is connected through the proxy stays so while the node lags behind the others on purpose, as at
+        the end of a backup: for longer than the proxy's check wants to call it down."""
+        writer = self.through_the_proxy("SELECT @@wsrep_node_name")
+        place = next((place for place, node in enumerate(self.nodes) if node.address == writer), None)
+        if place is None:
+            return False
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(self.through_the_proxy, "SELECT SLEEP(8); SELECT @@wsrep_node_name")
+            time.sleep(1)  # it is connected by then, or asked once more
+            try:
+                self.sql(place, "SET GLOBAL wsrep_desync = ON")
+                return asked.result() == f"0\n{writer}"
+            finally:
+                self.sql(place, "SET GLOBAL wsrep_desync = OFF")
+
     def is_whole(self, size: int = 3) -> bool:
         asked = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_local_state_comment', 'wsrep_cluster_size')"
         told = [self.sql(place, asked) for place in range(size)]
@@ -271,6 +289,7 @@ def test_a_cluster_is_made_by_hand_alone_and_comes_back_as_one(site: Site, secre
     table = "CREATE TABLE IF NOT EXISTS kept (id INT PRIMARY KEY); INSERT IGNORE INTO kept VALUES (1), (2)"
     until(lambda: site.through_the_proxy(table) == "", seconds=120, what="a writer behind the proxy")
     until(lambda: site.proxy.succeeds("ask"), seconds=240, what="all nodes are in step, and a writer answers")
+    until(site.keeps_who_writes, seconds=240, what="whoever writes is not cut off by a backup")
     made = site.sql(0, "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_state_uuid'")
     until(lambda: "there is a cluster" in last.run("begin", fails=True), seconds=120, what="a node that serves says so")
     wrong = {"CHECK_PASSWORD_FILE": secrets["REDIS_PASSWORD_FILE"]}
