@@ -15,12 +15,12 @@ import redis
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 
-from analytics.series import candles
+from analytics.series import candles, index_closes
 from ingest import record_storage, recovery, room
 from ingest.batch_decoding import Batch, RecordGroup
 from marketdata.ledger import batch_ledger, set_aside
 from marketdata.ledger.batch_ledger import Claim
-from marketdata.models import Feed, FeedOwner, JobLease, Market, Symbol, TradeDate
+from marketdata.models import Feed, FeedOwner, IndexClose, JobLease, Market, Symbol, TradeDate
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import TEMP, Blame
 from marketdata.types import checksums, day_figures, tick_arrays
@@ -74,12 +74,14 @@ def _try_road(ticks: Ticks, prices: Ticks | None, records: Sequence[RecordGroup]
             set_aside.add_dead_letter(number, checksum=0, code="", error="", payload=b"")
             set_aside.keep_gaps([(number, ticks.feed, {0: wire.Gap(from_us=now_us, to_us=now_us)})])
             batch_ledger.claim_days(checksums.by_batch(ticks, ticks.tick_id >> TICK_BITS))
-            record_storage.store(records)
+            events = record_storage.store(records)
             recovery.expect({number: ticks}, now_us)
             store.load(TEMP, ticks)
             if prices is not None:
                 store.load_prices(prices, {})
             store.merge_minutes(candles.build(ticks))
+            if events:
+                index_closes.keep(_neutral_close(number))
             raise _TakenBack
     except _TakenBack:
         pass
@@ -126,6 +128,12 @@ def _neutral_records(batches: Sequence[Batch], ticks: Ticks) -> list[RecordGroup
     neutral: list[Content] = [book, EventRows(words=["probe"] * rows, bodies=[{}] * rows, raw=[{}] * rows)]
     held = {batch.records.holds for batch in batches if batch.records is not None}
     return [RecordGroup(batches=[], ticks=ticks, content=content) for content in neutral if type(content) in held]
+
+
+def _neutral_close(number: int) -> IndexClose:
+    """A close of no index; `number` is of this process."""
+    date = date_of(number % 3650)
+    return IndexClose(code=f"probe.{number}", trade_date=date, close=PRICE_UNIT, feed="probe", time_us=0, event_id=0)
 
 
 def _neutral_prices(batches: Sequence[Batch], ticks: Ticks) -> Ticks | None:

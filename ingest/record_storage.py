@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from analytics.series import index_closes
 from ingest.batch_decoding import RecordGroup
 from marketdata.realtime import records_feed
 from marketdata.storage import storage
-from marketdata.types.order_books import SWITCHES
+from marketdata.types.order_books import SWITCHES, MarketEvent
 from marketdata.types.records import BookColumns, EventRows
 
 
-def store(groups: Sequence[RecordGroup]) -> None:
-    """Inside a transaction. What is there already is this very row: its key names batch and row, and only a batch that
-    lost its claim row comes to be stored twice."""
+def store(groups: Sequence[RecordGroup]) -> list[MarketEvent]:
+    """Inside a transaction; the events among them, of which `index_closes.note` wants to know at its end. What is there
+    already is this very row: its key names batch and row, and only a batch that lost its claim row comes to be stored
+    twice."""
     # Of all batches together: a statement costs more than a row.
     books = [(group.ticks, group.content) for group in groups if isinstance(group.content, BookColumns)]
     events = [
@@ -27,7 +27,7 @@ def store(groups: Sequence[RecordGroup]) -> None:
         storage().store_books(books)
     if events:
         storage().store_events(events)
-        index_closes.note(events)
+    return events
 
 
 def switched(groups: Sequence[RecordGroup]) -> list[str]:

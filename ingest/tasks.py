@@ -17,7 +17,7 @@ from celery import shared_task
 from django.conf import settings
 
 from analytics.alerts import due as alerts
-from analytics.series import candles
+from analytics.series import candles, index_closes
 from ingest import (
     batch_decoding,
     batch_spans,
@@ -177,8 +177,8 @@ def recency(source_id: int) -> validation.Recency:
 def _commit(
     members: list[Batch], groups: list[TickGroup], records: list[RecordGroup]
 ) -> tuple[list[tuple[TickGroup, Bars]], int, dict[int, int]]:
-    """One transaction: claim, rejects, order books and events, ticks, candles. Returns merged candles by group, the
-    time, and batches stored before."""
+    """One transaction: claim, rejects, order books and events, ticks, candles, closes of indices. Returns merged
+    candles by group, the time, and batches stored before."""
     known: dict[int, int] = {}
     closed: set[datetime.date] = set()
     tries = 0
@@ -221,8 +221,9 @@ def _store(
         notes = recovery.notes({group.number: group.ticks for group in groups}, committed_us)
         batch_ledger.claim_together(_claim_rows(fresh, groups, records, committed_us), _by_day(groups), notes)
         _keep_refused(fresh)
-        record_storage.store(records)
+        events = record_storage.store(records)
         merged = store_ticks(groups, committed_us, closed)
+        index_closes.note(events)
     return merged, committed_us
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +39,8 @@ class Closes:
 
 
 def note(events: Sequence[MarketEvent]) -> None:
-    """Inside a transaction: keep what these events say of closes, unless a newer one said something else before."""
+    """Inside a transaction, last of all that it writes: keep what these events say of closes, unless a newer one said
+    something else before. These few rows are what every worker writes, and it holds them until it has committed."""
     newest: dict[tuple[str, int], tuple[int, int, int, str]] = {}
     for one in events:
         found = told_indices.value(one)
@@ -49,10 +50,28 @@ def note(events: Sequence[MarketEvent]) -> None:
         if hours is not None and hours[0] <= one.time_us < hours[1]:
             key, told = (found[0], one.trade_date), (one.time_us, one.event_id, found[1], one.feed)
             newest[key] = max(newest.get(key, told), told)
+    if not newest:
+        return
+    # Asked before, for on MariaDB an UPDATE holds the row also where there is nothing to change.
+    kept = _kept({code for code, _ in newest}, {date_of(day) for _, day in newest})
     for (code, day), (time_us, event_id, close, feed) in sorted(newest.items()):
-        _keep(IndexClose(
-            code=code, trade_date=date_of(day), close=close, feed=feed, time_us=time_us, event_id=event_id,
-        ))  # fmt: skip
+        known = kept.get((code, day))
+        if known is None or (time_us, event_id) >= known:
+            keep(IndexClose(
+                code=code, trade_date=date_of(day), close=close, feed=feed, time_us=time_us, event_id=event_id,
+            ))  # fmt: skip
+
+
+def keep(one: IndexClose) -> None:
+    """Inside a transaction: this close, unless there is one of a newer event."""
+    older = IndexClose.objects.filter(
+        Q(time_us__lt=one.time_us) | Q(time_us=one.time_us, event_id__lte=one.event_id),
+        code=one.code, trade_date=one.trade_date,
+    )  # fmt: skip
+    fields = {"close": one.close, "feed": one.feed, "time_us": one.time_us, "event_id": one.event_id}
+    if not older.update(**fields):
+        IndexClose.objects.bulk_create([one], ignore_conflicts=True)
+        older.update(**fields)  # somebody else may have been the first
 
 
 def since(first: datetime.date, end: datetime.date | None = None) -> dict[str, Closes]:
@@ -70,7 +89,7 @@ def since(first: datetime.date, end: datetime.date | None = None) -> dict[str, C
 
 def fill(dates: Iterable[datetime.date]) -> int:
     """Keep the closes of these dates as the stored events tell them; of how many dates there are any. Reads a few rows
-    of a date on which indices were told, and every event of one on which none was."""
+    of an index that was told on a date, and every event of the date for one that was not."""
     filled = 0
     for date in dates:
         hours = _hours(date)
@@ -82,6 +101,13 @@ def fill(dates: Iterable[datetime.date]) -> int:
             note(events)
     log.info("closes of indices filled dates=%d", filled)
     return filled
+
+
+def _kept(codes: Collection[str], dates: Collection[datetime.date]) -> dict[tuple[str, int], tuple[int, int]]:
+    """Of which event, by time and id, the closes of these indices and dates are."""
+    rows = IndexClose.objects.filter(code__in=codes, trade_date__in=dates)
+    told = rows.values_list("code", "trade_date", "time_us", "event_id")
+    return {(code, day_of(date)): (time_us, event_id) for code, date, time_us, event_id in told}
 
 
 def _newest(hours: tuple[int, int], code: str | None, most: int) -> list[MarketEvent]:
@@ -96,14 +122,3 @@ def _hours(date: datetime.date) -> tuple[int, int] | None:
         return None
     window = calendar.regular_window(date)
     return None if window is None else (window[0], calendar.ends_us(date))
-
-
-def _keep(one: IndexClose) -> None:
-    older = IndexClose.objects.filter(
-        Q(time_us__lt=one.time_us) | Q(time_us=one.time_us, event_id__lte=one.event_id),
-        code=one.code, trade_date=one.trade_date,
-    )  # fmt: skip
-    fields = {"close": one.close, "feed": one.feed, "time_us": one.time_us, "event_id": one.event_id}
-    if not older.update(**fields):
-        IndexClose.objects.bulk_create([one], ignore_conflicts=True)
-        older.update(**fields)  # somebody else may have been the first

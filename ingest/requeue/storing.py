@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from django.db.models import F
 
+from analytics.series import index_closes
 from ingest import batch_decoding, record_storage, repeats, tasks
 from ingest.batch_decoding import TickGroup
 from ingest.requeue import judging
@@ -98,7 +99,7 @@ def _written(
             _add_days(ticks)
             spans = _spans(ticks)
         else:  # nobody waits to hear of these
-            record_storage.store([group])
+            index_closes.note(record_storage.store([group]))
         claim.first_us = min(int(ticks.time_us.min()), claim.first_us or 2**62)
         claim.last_us = max(int(ticks.time_us.max()), claim.last_us or -(2**62))
     claim.stored += len(ticks)

@@ -253,7 +253,7 @@ def payload_of(table: str) -> bytes:
     return books.encode(1, "krx", 1) if table == "order_books" else events.encode(1, "krx", 1)
 
 
-@pytest.mark.parametrize("table", ["order_books", "market_events", "stock_prices"])
+@pytest.mark.parametrize("table", ["order_books", "market_events", "index_close", "stock_prices"])
 def test_a_table_that_only_some_batches_are_written_to_is_found_to_take_nothing_when_batches_hold_such(table):
     given = [Batch(number=1 << 32 | 1, payload=payload_of(table), received_us=NINE_US, source_id=4)]
     batch_decoding.decode(given)

@@ -23,7 +23,9 @@ from marketdata.models import IndexClose, Symbol
 from marketdata.realtime import live_state
 from marketdata.storage import storage
 from marketdata.storage.base import EVENTS
+from marketdata.types.order_books import MarketEvent
 from marketdata.types.tick_arrays import PRICE_UNIT, batch_number
+from marketdata.types.units import day_of
 from terminals import wire
 from tests.integration.serving import REPLAY, and_leave, serving
 from tests.integration.test_days import MONDAY
@@ -34,6 +36,7 @@ __all__ = ["serving"]
 
 SUNDAY = -1
 CLOSING = 391  # minutes after nine: 15:31
+WRITTEN = ("index_close", "market_data_minute", "temp_market_data", "market_events")
 _seqs = itertools.count(1)
 
 
@@ -49,6 +52,15 @@ def tell(*rows, name="krx"):
     batch = batch_number(2, number)
     message = notifications.batch_message(batch, payload, batch_ledger.now_us(), REPLAY, None, None)
     tasks.process_batches(batches=[message], reply_to="test")
+
+
+def event(minute, value):
+    body = {"index": "0001", "prpr_nmix": value}
+    time_us = NINE_US + minute * MINUTE_US
+    return MarketEvent(
+        time_us=time_us, event_id=minute, trade_date=day_of(MONDAY), feed="krx", source_id=REPLAY, kind="index",
+        body=body,
+    )  # fmt: skip
 
 
 def closes():
@@ -106,6 +118,48 @@ def test_of_workers_that_store_at_once_the_newest_value_stays(serving):
         list(workers.map(one, minutes))
 
     assert closes() == [("0001", 0, 2719), ("1001", 0, 881)]
+
+
+def test_who_stores_older_values_waits_for_nobody_who_does(serving):
+    """On SQLite one stores after the other."""
+    tell((0, 30, "0001", "2730"))
+    older = [event(minute, str(2700 + minute)) for minute in (10, 20)]
+
+    def note(one):
+        with storage().transaction():
+            index_closes.note([one])
+
+    with ThreadPoolExecutor(1) as worker, storage().transaction():
+        index_closes.note(older[:1])
+        waiting = worker.submit(and_leave, lambda: note(older[1]))
+        if connection.vendor != "sqlite":
+            waiting.result()
+
+    waiting.result()
+    assert closes() == [("0001", 0, 2730)]
+
+
+@pytest.mark.once
+def test_closes_are_written_last_for_every_worker_writes_them(serving):
+    numbers, content = [next(_seqs), next(_seqs)], wire.Events()
+    content.append(event="index", symbol=None, time_us=NINE_US + MINUTE_US, body={"index": "0001", "prpr_nmix": "2700"})
+    row = {"symbol": "005930", "time": NINE_US + MINUTE_US, "price": "70000", "size": "1"}
+    payloads = [content.encode(numbers[0], "krx", 1), wire.encode_rows(numbers[1], "krx", 1, [row])]
+    messages = [
+        notifications.batch_message(batch_number(2, number), payload, batch_ledger.now_us(), REPLAY, None, None)
+        for number, payload in zip(numbers, payloads, strict=True)
+    ]
+
+    asked: list[str] = []
+    connection.connection.set_trace_callback(asked.append)  # also what storage asks beside Django
+    tasks.process_batches(batches=messages, reply_to="test")
+    connection.connection.set_trace_callback(None)
+
+    written = [statement for statement in asked if re.match(r"\s*(INSERT|UPDATE|REPLACE)\b", statement)]
+    tables = [next((name for name in WRITTEN if name in statement), "another") for statement in written]
+    assert closes() == [("0001", 0, 2700)]
+    assert set(tables) > {"market_events", "temp_market_data", "market_data_minute"}
+    assert set(tables[tables.index("index_close") :]) == {"index_close"}
 
 
 def test_betas_are_to_the_index_that_is_told_where_none_is_collected(serving):
