@@ -28,4 +28,5 @@ def value(event: MarketEvent) -> tuple[str, int] | None:
         exact = Decimal(str(told))
     except InvalidOperation:
         return None
-    return (code, round(exact * PRICE_UNIT)) if exact.is_finite() and 0 < exact < _GREATEST else None
+    units = round(exact * PRICE_UNIT) if exact.is_finite() and 0 < exact < _GREATEST else 0
+    return (code, units) if units else None

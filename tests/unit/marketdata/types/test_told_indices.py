@@ -27,6 +27,7 @@ def test_a_value_of_an_index_is_exact(text):
         {"index": "0001", "prpr_nmix": "Infinity"}, {"index": "0001", "prpr_nmix": "0"},
         {"index": "0001", "prpr_nmix": "-1"}, {"index": "0001", "prpr_nmix": "1e10"},
         {"index": "0001", "prpr_nmix": "1e999999"}, {"index": "0001", "prpr_nmix": True},
+        {"index": "0001", "prpr_nmix": "1e-9"},  # below the unit of prices
         {"index": "0001", "prpr_nmix": ["900"]}, {"index": ["0001"], "prpr_nmix": "900"},
         {"index": 1, "prpr_nmix": "900"}, {"index": "anything", "prpr_nmix": "900"},
     ],
