@@ -141,8 +141,7 @@ def _newest(feed: str, market: str, places: Mapping[str, Place]) -> int | None:
 
 def _stretches(feed: str, market: str, now_us: int) -> list[tuple[int, int]]:
     """When trades of a feed may come at any moment: in an auction silence is as it should be."""
-    calendar = trading_dates.calendar(market)
-    return feed_hours.continuous_hours(calendar, feed, calendar.trade_date(now_us))
+    return feed_hours.stretches(trading_dates.calendar(market), feed, now_us)
 
 
 # --- terminals --------------------------------------------------------------------------------------------------------

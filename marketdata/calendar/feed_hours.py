@@ -35,6 +35,16 @@ def continuous_hours(calendar: Calendar, feed: str, date: datetime.date) -> list
     return calendar.continuous_hours(date, venue_of(feed, calendar.market))
 
 
+def stretches(calendar: Calendar, feed: str, time_us: int) -> list[tuple[int, int]]:
+    """The `continuous_hours` of the date of a moment; where trading went on over the end of the date before, from the
+    beginning of that one: a market that never closes is not silent anew each day."""
+    date = calendar.trade_date(time_us)
+    before, found = (continuous_hours(calendar, feed, one) for one in (date - datetime.timedelta(days=1), date))
+    if before and found and before[-1][1] == found[0][0]:
+        found[0] = before[-1][0], found[0][1]
+    return found
+
+
 def longest_silence_s(calendar: Calendar, feed: str, time_us: int) -> float | None:
     """From how many seconds without a trade of this market on something is wrong with a feed at that moment; None while
     nothing is to be expected of it, or not known to be. A feed that is not a venue's own need not have trades of before

@@ -74,6 +74,17 @@ def test_a_market_that_never_closes_may_be_silent_for_as_short_a_while_on_a_sund
         assert feed_hours.longest_silence_s(CRYPTO, "upbit", moment) == 300
 
 
+def test_where_trading_goes_on_over_the_end_of_a_date_silence_does_not_begin_anew():
+    midnight = at("29T09:00")  # of UTC
+
+    assert feed_hours.stretches(CRYPTO, "upbit", midnight + MINUTE_US) == [
+        (midnight - 24 * 60 * MINUTE_US, midnight + 24 * 60 * MINUTE_US)
+    ]
+    morning = feed_hours.continuous_hours(KRX, "nxt", WEDNESDAY)
+    assert feed_hours.stretches(KRX, "nxt", at("25T08:10")) == morning
+    assert feed_hours.stretches(KRX, "nxt", at("28T10:00")) == []
+
+
 def test_a_market_that_never_closes_is_not_late_on_the_day_it_was_closed_by_hand_nor_at_once_after_it():
     saturday = {datetime.date(2026, 11, 28): Override(is_open=False)}
     closed = Calendar(trading_calendar.base("CRYPTO"), saturday, timezone="UTC", open_on_weekends=True)
