@@ -6,7 +6,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from api.stream.encoding import Form
 from api.stream.send_queue import Chunk
@@ -15,7 +14,7 @@ from marketdata.types import tick_arrays
 from marketdata.types.tick_arrays import Ticks
 
 MOST_ENTRIES, MOST_TICKS = 2_000, 50_000  # a feed: some 5 MB, and 10 for each form in which they are sent
-MOST_UNPACKED = 200  # of those that somebody is being given; who come back together are given the same ones
+MOST_UNPACKED = 200  # entries, and no more than MOST_TICKS (5 MB) of all feeds: those that somebody is being given
 
 
 @dataclass(slots=True)
@@ -38,10 +37,32 @@ class Kept:
     @property
     def ticks(self) -> Ticks:
         """Its ticks, for reading only: whoever asks at about the same time is given the same arrays."""
-        return _unpacked(self.packed)
+        return _unpacked.of(self.packed)
 
 
-_unpacked = lru_cache(MOST_UNPACKED)(tick_arrays.unpack)
+class Unpacked:
+    """The ticks of the entries that were asked for last, so many entries and ticks at most, and always the last one:
+    who come back together are given the same arrays. Not for several threads."""
+
+    def __init__(self, *, most_entries: int = MOST_UNPACKED, most_ticks: int = MOST_TICKS) -> None:
+        self._most_entries, self._most_ticks = most_entries, most_ticks
+        self._found: dict[bytes, Ticks] = {}  # the one that was asked for longest ago first
+        self.ticks = 0
+        """How many are kept."""
+
+    def of(self, packed: bytes) -> Ticks:
+        """The ticks of an entry as the feed has it."""
+        found = self._found.pop(packed, None)
+        if found is None:
+            found = tick_arrays.unpack(packed)
+            self.ticks += len(found)
+        self._found[packed] = found
+        while len(self._found) > 1 and (len(self._found) > self._most_entries or self.ticks > self._most_ticks):
+            self.ticks -= len(self._found.pop(next(iter(self._found))))
+        return found
+
+
+_unpacked = Unpacked()
 
 
 def kept(entry: FeedEntry) -> Kept:

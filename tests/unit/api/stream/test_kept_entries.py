@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.series import candles
-from api.stream.kept_entries import MOST_UNPACKED, KeptEntries, kept
+from api.stream.kept_entries import MOST_UNPACKED, KeptEntries, Unpacked, kept
 from marketdata.realtime.feed import FeedEntry
 from marketdata.types import tick_arrays
 from tests import market
@@ -75,6 +75,25 @@ def test_who_is_given_an_entry_at_the_same_time_is_given_the_same_arrays(entries
     first, again = entries.after(3, 1)[0], entries.after(3, 1)[0]
 
     assert first.ticks is again.ticks
+
+
+def test_of_unpacked_entries_those_asked_for_last_stay_as_many_as_there_is_room_for():
+    unpacked = Unpacked(most_entries=3, most_ticks=10)
+    first, second, third, fourth, large = (
+        entry(one, one + rows - 1).packed for one, rows in ((1, 2), (3, 4), (7, 3), (10, 1), (11, 40))
+    )
+    held = [unpacked.of(one) for one in (first, second, third)]
+
+    assert unpacked.ticks == 9
+    assert unpacked.of(first) is held[0]
+    unpacked.of(fourth)  # too many entries: the second goes
+    assert unpacked.ticks == 6
+    assert unpacked.of(third) is held[2]
+    assert unpacked.of(second) is not held[1]
+    unpacked.of(large)  # larger than there is room for: it alone stays
+    assert unpacked.ticks == 40
+    assert unpacked.of(first) is not held[0]
+    assert unpacked.ticks == 2
 
 
 def test_what_lies_before_a_hole_is_forgotten(entries):
