@@ -243,7 +243,7 @@ def across_feeds(page, expect, first, commit):
     expect(page.locator("#compared li")).to_have_count(3)
     page.wait_for_selector('body[data-stream="live"]')
     page.fill("#search", "")
-    expect(page.locator("#watch tr").first).to_be_visible()
+    expect(page.locator('#watch tr[data-code="005930"]')).to_be_visible()  # all of the feed again
     page.select_option("#feed", "nxt")
     expect(page).to_have_url(re.compile("feed=nxt&symbol=[^&]+&timeframe=1Min&vs=035420,005930$"))
     page.wait_for_selector('body[data-stream="live"]')
