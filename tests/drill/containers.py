@@ -19,43 +19,35 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import yaml
-
 from terminals import wire
 from tests.drill import accounting, container_rules, crew, engine, node_contents, recorded_state
 from tests.drill.accounting import MINUTE_US, Candle, Series
-from tests.drill.engine import Container, EngineError, Memory, Project
+from tests.drill.container_site import FILES, IMAGE, NODES, SYMBOLS, ContainerSite
+from tests.drill.engine import Container, EngineError, Memory
 from tests.drill.programs import Programs
 from tests.drill.reader import Reader
-from tests.drill.recorded_state import Book, Spools
+from tests.drill.recorded_state import Spools
 from tests.drill.stack import Terminal
-from tests.servers.process import free_port, temporary_folder
 from tests.servers.process import keep as keep_folder
+from tests.servers.process import temporary_folder
 
-FILES: Final = {"single": ("compose.yaml",), "ha": ("compose.yaml", "compose.ha.yaml")}
-NODES: Final = {"single": ("mariadb",), "ha": ("mariadb", "mariadb2", "mariadb3")}
-DATABASE: Final = {"single": "mariadb", "ha": "haproxy"}
 STRIKES: Final = {
     "single": ("worker", "web", "ingest", "redis", "mariadb"),
     "ha": ("writer", "worker", "web", "ingest", "haproxy", "redis"),
 }
 """`writer` is the node that the proxy sends everybody to."""
-RAW_QUEUE: Final = "raw_market_data"
-SYMBOLS: Final = 50
 NAMES: Final = [f"S{number:05}" for number in range(1, SYMBOLS + 1)]
 OK: Final = 200
-UP_S, HEAL_S, BAR_S, BACKUP_S, DELIVER_S, CALM_S = 3600.0, 900.0, 600.0, 1800.0, 900.0, 3.0
+HEAL_S, BAR_S, BACKUP_S, DELIVER_S, CALM_S = 900.0, 600.0, 1800.0, 900.0, 3.0
 JUDGED: Final = (
     "lost", "duplicated", "candle_mismatches", "bars_different", "nodes_different", "rejected", "gaps", "dead_letters",
     "not_closed", "out_of_memory", "unfinished",
 )  # fmt: skip
-
-AWAY: Final[tuple[type[Exception], ...]] = (*recorded_state.Away, EngineError)
 
 T = TypeVar("T")
 
@@ -92,12 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BaseException:
         with suppress(EngineError):
-            print(drill.project.tails(), flush=True)
+            print(drill.site.project.tails(), flush=True)
         drill.end(keep=True)
         raise
     failed = any(result[name] for name in JUDGED)
     if failed:
-        print(drill.project.tails(), flush=True)
+        print(drill.site.project.tails(), flush=True)
     result["left_behind"] = drill.end(keep=failed or given.keep)
     print(json.dumps(result), flush=True)
     return int(failed or result["left_behind"] > 0)
@@ -111,22 +103,11 @@ class Drill:
     """One run: build, up, market, strike, deliver, account. `end` takes everything down."""
 
     def __init__(self, folder: Path, given: argparse.Namespace, compose: Sequence[str]) -> None:
-        self.folder, self.given, self.profile = folder, given, str(given.profile)
+        self.folder, self.given = folder, given
         self.began = time.monotonic()
-        self.tree = folder / "tree"
-        self.docker = self.tree / "docker"
-        self.ports = {name: free_port() for name in ("INGEST", "INGEST2", "WEB", "WEB2")}
-        environment = {
-            "DOCKER_BUILDKIT": "0",  # the images are for the plain builder, too
-            "NARU_IMAGE": "naru-drill",
-            **{f"{name}_PUBLISHED": str(port) for name, port in self.ports.items()},
-        }
-        files = [self.docker / name for name in FILES[self.profile]]
-        # Named as the folder is, by which a later drill sees whether this one still runs.
-        name = engine.PREFIX + folder.name.removeprefix("naru-srv-").lower().replace("_", "-")
-        self.project = Project(name, files, self.profile, compose=compose, environment=environment)
+        self.site = ContainerSite(folder, given.profile, compose)
         self.programs = Programs(folder)
-        self.memory = Memory(self.project)
+        self.memory = Memory(self.site.project)
         self.trouble: list[str] = []
         self.windows: dict[str, tuple[int, int]] = {}  # struck, well again (microseconds)
         self.parts: dict[str, Any] = {}
@@ -135,7 +116,8 @@ class Drill:
         """All of it; the result, its first keys in the order that is promised."""
         self._build()
         up = self._up()
-        reader, member = self._enlist()
+        _, key_id, key = self.site.add_client("reader")
+        reader, member = Reader(self.site.web, (key_id, key)), self.site.market(self.given.rate)
         self.memory.start()
         self.programs.add(member.name, member.command)
         self._first(up, reader)
@@ -146,18 +128,18 @@ class Drill:
         found = self._account(member)
         bars = self._bars_different(reader, found["candles"])
         self.memory.stop()
-        containers = self.project.containers()
+        containers = self.site.project.containers()
         killed = self._stop()
-        limits = container_rules.limits(self._services())
+        limits = container_rules.limits(self.site.services())
         bounded = sum(limit.memory for name, limit in limits.items() if not containers[name].is_once)
         return {
             "images_s": self.parts["images_s"],
             **{name: self.parts[name] for name in ("healthy_s", "first_trade_s", "first_bar_s")},
-            "naru_image_mib": self.parts["images_mib"]["naru-drill"],
+            "naru_image_mib": self.parts["images_mib"][IMAGE],
             "rows_sent": found["sent"],
             **{name: found[name] for name in ("lost", "duplicated", "candle_mismatches")},
             "bars_different": bars,
-            "profile": self.profile,
+            "profile": self.given.profile,
             **self.parts,
             "containers": len(containers),
             "nodes_different": found["nodes_different"],
@@ -176,79 +158,44 @@ class Drill:
     # --- up --------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        base = self.project.environment["BASE"] = engine.base()
-        self._say(f"the base image is {base}")
-        engine.copy_tree(self.tree)
-        engine.run([str(self.docker / "prepare"), "localhost"])
         began = time.monotonic()
-        self.project.compose("build", log=self.folder / "log/build.log")
+        base = self.site.build()
         self.parts["images_s"] = _since(began)
-        names = sorted({one["image"].partition(":")[0] for one in self._services().values() if "build" in one})
-        sizes = {name: round(int(engine.docker("image", "inspect", "--format", "{{.Size}}", name)) / 2**20)
-                 for name in names}  # fmt: skip
-        self.parts["images_mib"] = sizes
-        self._say(f"images built in {self.parts['images_s']} s: {sizes} MiB")
+        self.parts["images_mib"] = self.site.images_mib()
+        self._say(f"images built from {base} in {self.parts['images_s']} s: {self.parts['images_mib']} MiB")
 
     def _up(self) -> float:
         """When `up` began, all services being healthy now."""
-        if self.profile == "ha":
+        if self.given.profile == "ha":
             began = time.monotonic()
-            self.project.compose("run", "--rm", "-T", "mariadb", "new-cluster", log=self.folder / "log/up.log")
+            self.site.make_cluster()
             self.parts["new_cluster_s"] = _since(began)
             self._say(f"`run --rm mariadb new-cluster` took {self.parts['new_cluster_s']} s")
         began = time.monotonic()
-        self.project.compose("up", "--detach", "--no-build", seconds=UP_S, log=self.folder / "log/up.log")
+        self.site.up()
         self.parts["up_returned_s"] = _since(began)
         self._say(f"`up` returned after {self.parts['up_returned_s']} s")
         seen: dict[str, float] = {}
 
         def all_well() -> bool:
-            found = self.project.containers()
+            found = self.site.project.containers()
             for name, one in found.items():
                 if one.is_well and name not in seen:
                     seen[name] = _since(began)
             return bool(found) and all(one.is_well for one in found.values())
 
         if not self.programs.until(all_well, seconds=HEAL_S):
-            ill = {name: one.status for name, one in self.project.containers().items() if not one.is_well}
-            raise EngineError(f"not healthy within {HEAL_S:g} s after `up`: {ill}")
+            raise EngineError(f"not healthy within {HEAL_S:g} s after `up`: {self.site.ill()}")
         self.parts["healthy_s"] = _since(began)
         told = ", ".join(f"{name} {after}" for name, after in sorted(seen.items(), key=lambda item: item[1]))
         self._say(f"every service is healthy {self.parts['healthy_s']} s after `up` began ({told})")
         return began
 
-    def _enlist(self) -> tuple[Reader, Terminal]:
-        """A client that reads and one that sends, made as docker/README.md says."""
-        _, key_id, key = self._add_client("reader")
-        name, _, secret = self._add_client("market", "--source", "SIMULATOR", "--register")
-        home = self.folder / "terminal"
-        home.mkdir()
-        key_file, spool, journal = home / "key", home / "spool", home / "journal"
-        key_file.write_text(secret, encoding="ascii")
-        key_file.chmod(0o600)
-        servers = [self.ports["INGEST"], *([self.ports["INGEST2"]] if self.profile == "ha" else [])]
-        self.servers = ",".join(f"localhost:{port}" for port in servers)
-        command = [
-            sys.executable, "-m", "terminals", "simulate", "--symbols", str(SYMBOLS), "--rate", str(self.given.rate),
-            "--books-per-s", str(max(1, self.given.rate // 10)), "--server", self.servers, "--client", name,
-            "--feed", "sim", "--key-file", str(key_file), "--ca-file", str(self._secret("ingest_cert")),
-            "--spool", str(spool), "--journal", str(journal), "--register-market", "KRX",
-        ]  # fmt: skip
-        return (
-            Reader(f"http://127.0.0.1:{self.ports['WEB']}", (key_id, key)),
-            Terminal(name, "SIMULATOR", "sim", command, spool, key_file, journal, "KRX"),
-        )
-
-    def _add_client(self, *words: str) -> list[str]:
-        """Name, key id and secret."""
-        told = self.project.execute("worker-backups", "python3", "manage.py", "addclient", *words)
-        return [line.split()[-1] for line in told.splitlines()]
-
     def _first(self, up: float, reader: Reader) -> None:
         """Until the first trade is stored, and until its minute's candle is answered from outside after its end."""
         self.parts["market_began_s"] = _since(up)
         self._until(
-            lambda: self._number("SELECT COUNT(*) FROM temp_market_data WHERE kind = 'trade'") > 0, "first trade"
+            lambda: self.site.number("SELECT COUNT(*) FROM temp_market_data WHERE kind = 'trade'") > 0, "first trade"
         )
         self.parts["first_trade_s"] = _since(up)
         self._say(f"the first trade is stored {self.parts['first_trade_s']} s after `up` began")
@@ -271,13 +218,8 @@ class Drill:
 
     # --- closed ----------------------------------------------------------------------------------------------
 
-    def _services(self) -> dict[str, dict[str, Any]]:
-        """The services of the profile as compose itself reads them."""
-        read: dict[str, dict[str, Any]] = yaml.safe_load(self.project.compose("config"))["services"]
-        return {name: one for name, one in read.items() if self.profile in one.get("profiles", [])}
-
     def _check_closed(self) -> list[str]:
-        wrong = container_rules.broken(self.project.containers(), self._services())
+        wrong = container_rules.broken(self.site.project.containers(), self.site.services())
         for line in wrong:
             self._say(f"WRONG: {line}")
         if not wrong:
@@ -289,12 +231,12 @@ class Drill:
     def _operate(self) -> None:
         """The commands of docker/README.md, where it says that they are given."""
         began = time.monotonic()
-        self.project.execute("worker-backups", "python3", "manage.py", "backup", "--full", seconds=BACKUP_S)
+        self.site.project.execute("worker-backups", "python3", "manage.py", "backup", "--full", seconds=BACKUP_S)
         self.parts["backup_s"] = _since(began)
         self._say(f"a full backup was made, restored and compared in {self.parts['backup_s']} s")
         # Status 3: something is only slower, later or less safe.
         ask = "python3 manage.py doctor --json || [ $? = 3 ]"
-        found = json.loads(self.project.execute("worker-backups", "sh", "-c", ask))
+        found = json.loads(self.site.project.execute("worker-backups", "sh", "-c", ask))
         for one in found:
             if one["level"] != "ok":
                 self._say(f"doctor, {one['level']}: {one['what']}: {one['value']}, wanted {one['wanted']}")
@@ -304,15 +246,15 @@ class Drill:
 
     def _strike(self, reader: Reader) -> None:
         reader.start()
-        for kind in STRIKES[self.profile]:
+        for kind in STRIKES[self.given.profile]:
             self.programs.wait(CALM_S)
-            service = self._writer() if kind == "writer" else self._master() if kind == "redis" else kind
-            before = self.project.container(service)
+            service = self.site.writer() if kind == "writer" else self.site.master() if kind == "redis" else kind
+            before = self.site.project.container(service)
             struck_us = _now_us()
             os.kill(before.pid, signal.SIGKILL)
             well = partial(self._is_back, service, before)
             if not self.programs.until(well, seconds=HEAL_S):
-                self.trouble.append(f"{service} was killed and is not well within {HEAL_S:g} s: {self._ill()}")
+                self.trouble.append(f"{service} was killed and is not well within {HEAL_S:g} s: {self.site.ill()}")
             since = _now_us()
             if not self.programs.until(partial(self._flows, since), seconds=HEAL_S):
                 self.trouble.append(f"nothing is committed after {service} was killed")
@@ -326,32 +268,12 @@ class Drill:
         self._say(f"somebody asked for bars all the while, and was answered by status (0: not at all): {told}")
 
     def _is_back(self, service: str, before: Container) -> bool:
-        found = self.project.containers()
+        found = self.site.project.containers()
         one = found[service]
         return one.running and one.pid != before.pid and all(each.is_well for each in found.values())
 
-    def _ill(self) -> dict[str, str]:
-        return {name: one.status for name, one in self.project.containers().items() if not one.is_well}
-
     def _flows(self, since_us: int) -> bool:
-        return self._number(f"SELECT COUNT(*) FROM ingest_batch WHERE stored > 0 AND committed_us > {since_us}") > 0
-
-    def _writer(self) -> str:
-        """The node that the proxy sends everybody to."""
-        with self._book(DATABASE[self.profile]) as book:
-            return str(next(book.rows("SELECT @@wsrep_node_name"))[0])
-
-    def _master(self) -> str:
-        """The service of the Redis that takes writes."""
-        for service in ("redis", "redis2"):
-            with suppress(EngineError):
-                if "role:master" in self._redis(service, "INFO", "replication"):
-                    return service
-        raise EngineError("no Redis is the master")
-
-    def _redis(self, service: str, *words: str) -> str:
-        ask = 'REDISCLI_AUTH=$(cat "$REDIS_PASSWORD_FILE") exec redis-cli --raw "$@"'
-        return self.project.execute(service, "sh", "-c", ask, "sh", *words)
+        return self.site.number(f"SELECT COUNT(*) FROM ingest_batch WHERE stored > 0 AND committed_us > {since_us}") > 0
 
     # --- the end ---------------------------------------------------------------------------------------------
 
@@ -361,11 +283,10 @@ class Drill:
             self.trouble.append("the market did not end when asked")
         for what, count in self.programs.own_ends.items():
             self.trouble.append(f"{what}, {count} times")
-        certificate = str(self._secret("ingest_cert"))
-        self.trouble += crew.deliver([member], server=self.servers, seconds=DELIVER_S, ca_file=certificate)
-        empty = lambda: int(self._redis(self._master(), "LLEN", RAW_QUEUE)) == 0  # noqa: E731  # it has no name but this
-        if not self.programs.until(empty, seconds=HEAL_S):
-            self.trouble.append(f"the queue {RAW_QUEUE} is not empty")
+        certificate, where = str(self.site.secret("ingest_cert")), self.site.ingest_addresses
+        self.trouble += crew.deliver([member], server=where, seconds=DELIVER_S, ca_file=certificate)
+        if not self.programs.until(lambda: self.site.queued() == 0, seconds=HEAL_S):
+            self.trouble.append("the queue of batches is not empty")
         self._say("the market stopped, and everything it sent is committed")
 
     def _account(self, member: Terminal) -> dict[str, Any]:
@@ -373,12 +294,12 @@ class Drill:
         spools[member.name].look(member.spool)
         gone = spools[member.name].missing(member.journal)
         held = {}
-        for node in NODES[self.profile]:
-            with self._book(node) as book:
-                if self.profile == "ha":
+        for node in NODES[self.given.profile]:
+            with self.site.book(node) as book:
+                if self.given.profile == "ha":
                     book.do("SET SESSION wsrep_sync_wait = 1")
                 held[node] = node_contents.account(book, spools)
-        first = held[NODES[self.profile][0]]
+        first = held[NODES[self.given.profile][0]]
         for node, one in held.items():
             for line in [*one.rows.examples, *one.wrong[: accounting.EXAMPLES]]:
                 self._say(f"WRONG on {node}: {line}")
@@ -423,10 +344,13 @@ class Drill:
 
     def _stop(self) -> list[str]:
         """Ask all containers to end as `compose stop` does; who did not within its time."""
+        asked = datetime.datetime.now(datetime.UTC)
         began = time.monotonic()
-        self.project.compose("stop", log=self.folder / "log/up.log")
+        self.site.stop()
         self.parts["stop_s"] = _since(began)
-        found = self.project.containers()
+        found = self.site.project.containers()
+        took = sorted(((one.ended - asked).total_seconds(), name) for name, one in found.items() if not one.is_once)
+        self._say(f"ended after: {', '.join(f'{name} {after:.1f}' for after, name in took)}")
         killed = sorted(name for name, one in found.items() if one.told["State"]["ExitCode"] == 128 + signal.SIGKILL)
         self.trouble += [f"{name} did not end when asked" for name in killed]
         self._say(f"stopped in {self.parts['stop_s']} s; by force: {', '.join(killed) or 'none'}")
@@ -439,31 +363,13 @@ class Drill:
         self.memory.stop()
         for name in self.programs.programs:
             self.programs.hold(name)
-        left = engine.remove(self.project.name)
+        left = self.site.take_down()
         self._say(f"taken down; left behind: {left}")
-        shutil.rmtree(self.docker / "secrets", ignore_errors=True)
         if keep:
             self._say(f"kept: {keep_folder(self.folder)}")
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
         return left
-
-    # --- questions -------------------------------------------------------------------------------------------
-
-    def _book(self, service: str) -> AbstractContextManager[Book]:
-        """The database in a container, which may have another address after each start; EngineError without one."""
-        address = self.project.container(service).address
-        if not address:
-            raise EngineError(f"{service} has no address just now")
-        return recorded_state.mariadb(address, 3306, self._secret("mariadb_naru").read_text(encoding="ascii"))
-
-    def _number(self, question: str) -> int:
-        """-1 while the database is away."""
-        try:
-            with self._book(DATABASE[self.profile]) as book:
-                return book.number(question)
-        except AWAY:
-            return -1
 
     def _until(self, ready: Callable[[], T], what: str, *, seconds: float = HEAL_S) -> T:
         """The first answer that is true, while programs are watched; EngineError if none comes."""
@@ -476,9 +382,6 @@ class Drill:
         if not self.programs.until(ask, seconds=seconds):
             raise EngineError(f"{what}: not within {seconds:g} s")
         return answers[0]
-
-    def _secret(self, name: str) -> Path:
-        return self.docker / "secrets" / name
 
     def _say(self, text: str) -> None:
         print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)

@@ -5,6 +5,7 @@ What a project made is found by the label that compose puts on it, so it is take
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import shutil
@@ -157,6 +158,11 @@ class Container:
     def is_once(self) -> bool:
         """Whether it is to end by itself, as `migrate` is."""
         return self.told["HostConfig"]["RestartPolicy"]["Name"] in ("", "no")
+
+    @property
+    def ended(self) -> datetime.datetime:
+        """When it ended last, in UTC."""
+        return datetime.datetime.fromisoformat(self.told["State"]["FinishedAt"])
 
     @property
     def address(self) -> str:
