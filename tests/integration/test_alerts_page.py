@@ -9,7 +9,7 @@ from django.utils import timezone
 from marketdata.models import Alert, AlertRule, Client
 from tests.integration.serving import and_leave, serving
 from tests.integration.test_page import looked_at, shut_out
-from tests.integration.test_stream_served import web
+from tests.integration.test_stream_served import start_web, web
 
 __all__ = ["serving", "web"]
 
@@ -19,8 +19,13 @@ OF_THE_SCOPE = ("symbols", "market", "feed")
 
 def test_a_rule_of_each_kind_is_made_and_changed_by_the_form(web, serving, road, chromium):
     desk = get_user_model().objects.create_superuser("desk", password="a sound password")
-    Alert.objects.create(owner=desk, revision=1, name="dear", kind="price", feed="krx", symbol="005930", episode=1,
-                         message="005930 is 70,500", event_us=0, fired_at=timezone.now())  # fmt: skip
+    of_price = {"owner": desk, "revision": 1, "name": "dear", "kind": "price", "feed": "krx", "symbol": "005930"}
+
+    def fired(episode, price):
+        Alert.objects.create(**of_price, episode=episode, message=f"005930 is {price}", event_us=0,
+                             fired_at=timezone.now())  # fmt: skip
+
+    fired(1, "70,500")
     Client.objects.create_with_secret(name="kis-7", may_send=True, source_id=4)
     origin = f"http://{web}"
     complained: list[str] = []
@@ -96,6 +101,16 @@ def test_a_rule_of_each_kind_is_made_and_changed_by_the_form(web, serving, road,
         aside.submit(and_leave, lambda: AlertRule.objects.filter(name="silent").update(enabled=False)).result()
         expect(page.get_by_role("button", name="Switch on: silent")).to_be_visible()
         expect(edit).to_be_focused()
+
+        # A server that is away is said, and what fired meanwhile is there once it is back.
+        page.evaluate("window.untouched = true")
+        road.kill("web")
+        expect(page.locator("#away")).to_be_visible()
+        aside.submit(and_leave, lambda: fired(2, "70,600")).result()
+        start_web(road, int(web.rpartition(":")[2]))
+        expect(page.locator("#fired tr").first).to_contain_text("005930 is 70,600")
+        expect(page.locator("#away")).to_be_hidden()
+        assert page.evaluate("window.untouched")
         stored = aside.submit(and_leave, lambda: list(AlertRule.objects.order_by("pk"))).result()
 
     assert [(one.kind, one.parameters, one.market_id) for one in stored] == [
@@ -103,4 +118,4 @@ def test_a_rule_of_each_kind_is_made_and_changed_by_the_form(web, serving, road,
         ("alarm", {"code": "rollover_failed"}, None),
         ("stale", {"seconds": "60"}, "KRX"),
     ]
-    assert [text for text in complained if "422" not in text] == []
+    assert [text for text in complained if "422" not in text and "ERR_" not in text] == []

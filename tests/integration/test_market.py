@@ -17,7 +17,7 @@ from tests.integration.serving import and_leave, serving
 from tests.integration.test_days import at, session
 from tests.integration.test_page import looked_at, shut_out
 from tests.integration.test_statistics import taken
-from tests.integration.test_stream_served import web
+from tests.integration.test_stream_served import start_web, web
 
 __all__ = ["serving", "web"]
 
@@ -231,7 +231,7 @@ def test_a_market_without_statistics_and_marks_that_are_none(serving):
 
 @pytest.mark.page
 @pytest.mark.once
-def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, traded, chromium):
+def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, traded, road, chromium):
     wrong: list[str] = []
     Symbol.objects.filter(code="035420").update(category="etf")
     with (
@@ -334,6 +334,18 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         aside.submit(and_leave, lambda: (traded.commit(session(1, symbol="035420", add=300)), due.compute())).result()
         row = page.locator("#all tr").filter(has_text="다온통신")
         expect(row.locator("td").nth(1)).to_have_text("72,200")  # without a reload
+
+        # A server that is away is said, and what happened meanwhile is there once it is back.
+        page.evaluate("window.untouched = true")
+        road.kill("web")
+        expect(page.locator("#link")).to_have_text("Disconnected")
+        expect(page.locator("#away")).to_contain_text("figures as of")
+        aside.submit(and_leave, lambda: (traded.commit(session(1, symbol="035420", add=400)), due.compute())).result()
+        start_web(road, int(web.rpartition(":")[2]))
+        expect(row.locator("td").nth(1)).to_have_text("72,300")
+        expect(page.locator("#link")).not_to_have_text("Disconnected")
+        assert page.evaluate("window.untouched")
+
         page.click("#byvalue a >> nth=0")
         expect(page).to_have_url(re.compile(r"/\?feed=krx&symbol=\d{6}"))
         page.wait_for_selector('body[data-stream="live"]')
@@ -357,4 +369,4 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         page.click("#fell")
         expect(page.locator("#all tr")).to_have_count(1)  # as many as were counted
 
-    assert wrong == []
+    assert [text for text in wrong if "ERR_" not in text] == []

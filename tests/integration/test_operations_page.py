@@ -34,7 +34,7 @@ from tests.integration.page_links import unanswered, unlinked
 from tests.integration.serving import REPLAY, and_leave, serving
 from tests.integration.test_page import looked_at, shut_out
 from tests.integration.test_roles import PASSWORD, browser_of, person
-from tests.integration.test_stream_served import web
+from tests.integration.test_stream_served import start_web, web
 from tests.market import NINE_US
 from tests.waiting import until
 
@@ -303,4 +303,15 @@ def test_the_page_asks_after_a_second_look_and_says_what_became_of_it(web, servi
         assert "stored 1" in aside.submit(and_leave, lambda: worked(redis, "requeue")).result()
         expect(page.locator("#letters-none")).to_be_visible()
         expect(page.locator("#asked tr")).to_contain_text("stored 1")
-    assert complained == []
+
+        # A server that is away is said, and what happened meanwhile is there once it is back.
+        page.evaluate("window.untouched = true")
+        assert complained == []
+        road.kill("web")
+        expect(page.locator("#away")).to_contain_text("What is shown is old")
+        aside.submit(and_leave, lambda: alarms.raise_alarm("disk_full", "1 GB left", subject="data")).result()
+        start_web(road, int(web.rpartition(":")[2]))
+        expect(page.locator("#alarms li")).to_contain_text("1 GB left")
+        expect(page.locator("#away")).to_be_hidden()
+        assert page.evaluate("window.untouched")
+    assert [text for text in complained if "ERR_" not in text] == []
