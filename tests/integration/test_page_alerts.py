@@ -66,6 +66,10 @@ def test_an_alert_is_seen_where_prices_are_looked_at_and_counted_on_every_page(w
         page.click("form.panel button")
         page.wait_for_url(f"{origin}/collection")
         expect(count).to_be_hidden()
+        meanwhile(stored, desk, 50)
+        expect(count).to_have_text("1 not acknowledged")  # also of a page that lies open
+        meanwhile(lambda: Alert.objects.filter(episode=50).delete())
+        expect(count).to_be_hidden()
         listed = "**/v2/alerts?*"  # so that only the stream can tell
         page.route(listed, lambda route: route.fulfill(json={"alerts": [], "next_page_token": None}))
         page.goto(chart)
