@@ -290,7 +290,7 @@ def reads_at_once(page, address):
         return held_back.clear()
 
     page.add_init_script(SOCKETS)
-    page.route("**/v2/stocks/snapshots?symbols=035420&feed=nxt*", lambda route: route.fulfill(json={}))
+    page.route(re.compile(r"/v2/stocks/snapshots\?.*feed=nxt"), lambda route: route.fulfill(json={}))
     page.route("**/v2/stocks/bars?symbols=035420&*", answered)
     page.goto(address)
     page.wait_for_selector('body[data-stream="live"]')

@@ -53,7 +53,10 @@ const link = new Link(show("link"), show("away"), session);
 const lists = new Lists(show, { show: (list, quiet) => go({ list }, quiet), changed: fill });
 const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), show("others"), {
   choose: (code, feed) => go({ code, feed }),
-  listed: want,
+  listed() {
+    want();
+    if (seen.feed && !seen.code) first(); // a search that was under way overtook the list of the feed
+  },
   changed: price,
   codes: () => lists.codes(),
   arranged: (codes) => lists.arrange(codes),
