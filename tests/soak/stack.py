@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import redis
 
 from marketdata.launcher import supervisor
-from marketdata.realtime import feed
+from marketdata.realtime import feed, pipeline_history
 from tests.servers import MariaDB, PostgreSQL, Redis, free_port
 from tests.servers.process import spawn
 from tests.soak import report
@@ -128,6 +129,7 @@ class Stack:
     def _begin(self) -> None:
         self.redis.start()
         self._fill_notes()
+        self._fill_history()
         if self.database is not None:
             self.database.start()
         if isinstance(self.database, MariaDB):
@@ -181,6 +183,22 @@ class Stack:
             for first in range(1, feed.KEEP_ANNOUNCED + 1, 10_000):
                 notes = {feed.batch_note(-number, 1 << 31): number for number in range(first, first + 10_000)}
                 client.zadd(feed.ANNOUNCED, notes)
+
+    def _fill_history(self) -> None:
+        """As many points of the past hours as are kept after a day. Whoever asks for them is given them all: answers
+        would grow for two hours, and with them what a web process needs to make one."""
+        figures = dict.fromkeys(pipeline_history.FIGURES, 123.45)
+        terminal = dict.fromkeys(pipeline_history.TERMINAL_FIGURES, 123.45)
+        queues = {f"queue-{number}": 1 for number in range(8)}
+        point = pipeline_history.Point(figures, queues, {}, {"market": terminal}).packed()
+        now_us = time.time_ns() // 1000
+        with redis.Redis.from_url(self.redis.url) as client:
+            for one in pipeline_history.RESOLUTIONS.values():
+                pipeline = client.pipeline(transaction=False)
+                for age in range(one.points, 0, -1):
+                    at_ms = one.start_ms(now_us) - age * one.step_s * 1000
+                    pipeline.xadd(one.key, {"p": point}, id=f"{at_ms}-0")
+                pipeline.execute()
 
     def _tells_how_to_ask(self) -> bool:
         """It prints a request that it answers, with its headers."""
