@@ -189,7 +189,7 @@ class Stack:
         would grow for two hours, and with them what a web process needs to make one."""
         figures = dict.fromkeys(pipeline_history.FIGURES, 123.45)
         terminal = dict.fromkeys(pipeline_history.TERMINAL_FIGURES, 123.45)
-        queues = {f"queue-{number}": 1 for number in range(8)}
+        queues: dict[str, float] = {f"queue-{number}": 1 for number in range(8)}
         point = pipeline_history.Point(figures, queues, {}, {"market": terminal}).packed()
         now_us = time.time_ns() // 1000
         with redis.Redis.from_url(self.redis.url) as client:
