@@ -465,10 +465,11 @@ def test_a_page_without_its_server_says_so_and_is_whole_again_without_a_reload(w
 
         assert page.evaluate("window.untouched")
 
-        # The stream is well, but what the workers store is old.
-        stamp = traded_before(400)
+        # The stream is well, but what the workers store is old. A replay was of now, whatever follows it is not.
         page.goto(f"http://{web}/?feed=far&symbol=FARONE")
         page.wait_for_selector('body[data-stream="live"]')
+        expect(page.locator("#nature")).to_have_text("재생")
+        stamp = traded_before(400)
         expect(page.locator("#link")).to_have_text("지연")
         expect(page.locator("#away")).to_contain_text("지연: ")
         expect(page.locator("#away")).to_contain_text(stamp)

@@ -25,16 +25,20 @@ export class Link {
   }
 
   // What the status tells of feeds. A replay is of now while it goes on, whatever day it is of. The newest trade stays the
-  // newest while what a terminal held back is sent beside it.
+  // newest while what a terminal held back is sent beside it; but when a feed turns from one nature to another, its times mean
+  // something else and begin anew.
   learn(feeds) {
     for (const { feed, nature, committed, event } of feeds) {
-      if (committed) this.#newest.set(feed, Math.max(this.#newest.get(feed) ?? 0, Date.parse(nature === "replay" ? committed : event)));
+      if (!committed) continue;
+      const before = this.#newest.get(feed);
+      const at = Date.parse(nature === "replay" ? committed : event);
+      this.#newest.set(feed, { nature, at: before?.nature === nature ? Math.max(before.at, at) : at });
     }
     this.#tell();
   }
 
   #tell() {
-    const newest = this.#newest.has(this.#feed) ? new Date(this.#newest.get(this.#feed)) : null;
+    const newest = this.#newest.has(this.#feed) ? new Date(this.#newest.get(this.#feed).at) : null;
     const late = this.#stream === "live" && newest !== null && this.#session.late(newest);
     const name = late ? "delayed" : this.#stream;
     this.#badge.dataset.state = document.body.dataset.link = name;
