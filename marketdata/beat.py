@@ -10,6 +10,7 @@ from typing import Any
 from celery import current_app, platforms
 from celery.signals import beat_init
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, InterfaceError
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
@@ -35,6 +36,8 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # untyped upstream
     Entry = Entry
     sync_every = WRITTEN.total_seconds()  # upstream's three minutes leave who looks without a last run for so long
     _last_timestamp: datetime | None
+    _dirty: set[str]
+    _schedule: dict[str, Any]
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Ring what is due; how many seconds until the next."""
@@ -55,9 +58,19 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # untyped upstream
         return bool(newest and newest > (before or newest))
 
     def sync(self) -> None:
-        """Write down when entries ran last."""
+        """Write down when entries ran last. What the database does not take now is written the next time; upstream
+        would forget the first of them."""
         connections.refresh()
-        super().sync()
+        for name in tuple(self._dirty):
+            try:
+                if name in self._schedule:
+                    self._schedule[name].save()
+            except ObjectDoesNotExist:
+                log.info("entry is no longer in the timetable entry=%s", name)
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("last runs cannot be written error=%s entries=%d", type(error).__name__, len(self._dirty))
+                return
+            self._dirty.discard(name)
 
     def close(self) -> None:
         """Write down when entries ran last, by a new connection: a query of the other may have been ended halfway."""
@@ -65,8 +78,21 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # untyped upstream
         super().close()
 
     def all_as_schedule(self) -> dict[str, Any]:
-        """All entries by name; here beat would end when the database fails."""
-        found: dict[str, Any] = connections.steadily(super().all_as_schedule)
+        """All entries by name. While the database fails the timetable that is known goes on, here beat would end; and
+        while last runs could not be written, for what is read would take them to be due once more.
+
+        Raises:
+            DatabaseError: nothing is known yet: beat has just begun.
+        """
+        if self._schedule and self._dirty:
+            return self._schedule
+        try:
+            found: dict[str, Any] = connections.steadily(super().all_as_schedule)
+        except (DatabaseError, InterfaceError) as error:
+            if not self._schedule:
+                raise
+            log.warning("timetable cannot be read error=%s", type(error).__name__)
+            return self._schedule
         return found
 
 

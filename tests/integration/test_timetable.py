@@ -5,6 +5,7 @@ import json
 import time
 
 import pytest
+from django.db import DatabaseError, OperationalError, connection
 from django_celery_beat.models import PeriodicTask
 
 from celery_app import QUEUES, ROUTES, SKEW_S, TIMETABLE, app
@@ -43,3 +44,40 @@ def test_last_runs_are_written_down_as_often_as_the_page_of_operations_takes_for
     assert ring(names[1]) == [1, 0, 0]
     scheduler._last_sync = time.monotonic() - turns.WRITTEN.total_seconds() - 1
     assert ring(names[2]) == [1, 1, 1]
+
+
+def test_while_the_database_fails_beat_goes_on_and_forgets_no_run(road_database, redis):
+    scheduler = Scheduler(app, lazy=True)
+    scheduler.setup_schedule()
+    first, second, gone = list(TIMETABLE)[:3]
+
+    def runs():
+        return [PeriodicTask.objects.get(name=one).total_run_count for one in (first, second)]
+
+    def out_of_order(*_):
+        raise OperationalError("no answer")
+
+    known = scheduler.schedule
+    for name in (first, second, gone):
+        scheduler.reserve(known[name])
+    PeriodicTask.objects.filter(name=gone).delete()
+
+    with connection.execute_wrapper(out_of_order):
+        scheduler._last_full_sync -= datetime.timedelta(hours=1)
+        assert scheduler.schedule is known  # is to be written and read anew
+        scheduler._dirty, dirty = set(), scheduler._dirty
+        assert scheduler.all_as_schedule() is known  # here beat ended
+        scheduler._dirty = dirty
+        with pytest.raises(DatabaseError):
+            Scheduler(app, lazy=True).all_as_schedule()  # nothing is known
+    assert runs() == [0, 0]
+    assert scheduler.all_as_schedule() is known  # what is read would be due once more
+
+    scheduler.sync()
+    assert runs() == [1, 1]
+    assert not scheduler._dirty
+    read = scheduler.all_as_schedule()
+    assert read is not known
+    assert gone in known
+    assert gone not in read
+    assert read[first].last_run_at == known[first].model.last_run_at
