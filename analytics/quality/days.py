@@ -8,6 +8,7 @@ import datetime
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
@@ -110,6 +111,19 @@ def batches_of(date: datetime.date) -> QuerySet[IngestBatch]:
     return IngestBatch.objects.filter(mine | Q(stored=0, rejected__gt=0, committed_us__gte=start, committed_us__lt=end))
 
 
+def _pieces(mine: QuerySet[IngestBatchDay, int]) -> Iterator[list[int]]:
+    """The batches of a date from the highest number on, a few at a time. They are read in pieces that grow, for the
+    first are mostly all that is needed, and PostgreSQL sorts the whole date for each."""
+    left, size, below = MOST_BATCHES_OF_DAY, 4 * _PIECE, None
+    while left > 0:
+        numbers = list((mine if below is None else mine.filter(batch__lt=below))[: min(size, left)])
+        for at in range(0, len(numbers), _PIECE):
+            yield numbers[at : at + _PIECE]
+        if len(numbers) < min(size, left):
+            return
+        left, size, below = left - size, 4 * size, numbers[-1]
+
+
 def storing(
     date: datetime.date, among: QuerySet[IngestBatch], *, late: bool | None = None, most: int = MOST_BATCHES
 ) -> QuerySet[IngestBatch]:  # fmt: skip
@@ -125,10 +139,9 @@ def storing(
     # By the index of dates, and then by their numbers: a join would let PostgreSQL go through the whole ledger, the
     # newest first, until it has a page.
     mine = IngestBatchDay.objects.filter(trade_date=date).order_by("-batch").values_list("batch", flat=True)
-    numbers, found = list(mine[:MOST_BATCHES_OF_DAY]), dict[int, int]()
-    for at in range(0, len(numbers), _PIECE):
-        some = among.filter(pk__in=numbers[at : at + _PIECE])
-        found |= dict(some.order_by().values_list("pk", "committed_us"))
+    found = dict[int, int]()
+    for some in _pieces(mine):
+        found |= dict(among.filter(pk__in=some).order_by().values_list("pk", "committed_us"))
         if len(found) >= most:
             break
     if not found:

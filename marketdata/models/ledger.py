@@ -213,9 +213,11 @@ class Gap(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "idx"], name="gap_batch_idx")]
         # Each request for candles asks by these (`api.rest.series`).
         # The quality of finished days by those that were told lately (`analytics.quality.due`).
+        # The page of collection asks by the date (`api.views.status_upkeep`).
         indexes: ClassVar = [
             models.Index(fields=["feed", "symbol", "to_us"], name="gap_of_symbol"),
             models.Index(fields=["created_at"], name="gap_told"),
+            models.Index(fields=["trade_date"], name="gap_date"),
         ]
         verbose_name, verbose_name_plural = _("gap"), _("gaps")
 

@@ -103,6 +103,21 @@ def test_batches_of_a_trading_date_are_found_and_those_that_came_after_it_was_se
     assert sum(late.values_list("stored", flat=True)) == RolloverRun.objects.get().late_rows
 
 
+def test_batches_of_a_date_are_read_in_pieces_as_far_back_as_is_said(serving, monkeypatch):
+    for number in range(1, 10):
+        batch(1, number, SEALED_US + number)
+    monkeypatch.setattr(days, "_PIECE", 1)  # four are read, then what is left
+
+    def found(**chosen):
+        return sorted(one.batch & 0xFFFFFFFF for one in days.storing(DAY, IngestBatch.objects.all(), **chosen))
+
+    assert found() == list(range(1, 10))
+    assert found(most=2) == [8, 9]
+    assert found(most=5) == [5, 6, 7, 8, 9]
+    monkeypatch.setattr(days, "MOST_BATCHES_OF_DAY", 7)
+    assert found() == list(range(3, 10))
+
+
 def shown(time_us):
     moment = datetime.datetime.fromtimestamp(time_us // 1_000_000, datetime.timezone(datetime.timedelta(hours=9)))
     return f"{moment:%Y-%m-%d %H:%M:%S}.{time_us % 1_000_000:06d}"
