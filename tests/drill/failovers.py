@@ -1,5 +1,5 @@
-"""What fails over: a node killed, a cable cut, a minority parted, the address taken from who has it, Redis' master
-killed, an ingest host without power.
+"""What fails over: a node killed, a cable cut, a node that stands still, a minority parted, the address taken from who
+has it, Redis' master killed, an ingest host without power.
 
 Each is struck, left so for a while, and mended; `tests.drill.site` starts again what ended by itself meanwhile.
 """
@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 from tests.drill.site import APPS, DESKS, STORES, Site
 from tests.drill.writers import Parting
+from tests.frozen import frozen
 
-KINDS = ("node", "cable", "minority", "holder", "redis", "ingest")
-AWAY_S = {"node": 8.0, "cable": 18.0, "minority": 20.0, "holder": 15.0, "redis": 20.0, "ingest": 15.0}
+KINDS = ("node", "cable", "still", "minority", "holder", "redis", "ingest")
+AWAY_S = {"node": 8.0, "cable": 18.0, "still": 18.0, "minority": 20.0, "holder": 15.0, "redis": 20.0, "ingest": 15.0}
 """How long it stays so: longer than those who are left need to agree that it is gone."""
 
 
@@ -50,8 +51,8 @@ class Failovers:
 
     def _causes(self) -> dict[str, Callable[[float], str]]:
         return {
-            "node": self._node, "cable": self._cable, "minority": self._minority, "holder": self._holder,
-            "redis": self._redis, "ingest": self._ingest,
+            "node": self._node, "cable": self._cable, "still": self._still, "minority": self._minority,
+            "holder": self._holder, "redis": self._redis, "ingest": self._ingest,
         }  # fmt: skip
 
     def _node(self, pick: float) -> str:
@@ -71,6 +72,14 @@ class Failovers:
             self._parting(began, {host})
             self.site.network.join(host)
         return f"the cable of {host} cut for {AWAY_S['cable']:g} s"
+
+    def _still(self, pick: float) -> str:
+        """The writer's server does nothing, and its host goes on taking connections for it; three in four of the
+        times, else another node's, which holds up every commit until the others let it go."""
+        host = self._writer() if pick < 0.75 else one_of(self.site.nodes, 4 * pick - 3)
+        with frozen(self.site.node(host).pid):
+            self.site.wait(AWAY_S["still"])
+        return f"mariadbd on {host} stood still for {AWAY_S['still']:g} s"
 
     def _minority(self, pick: float) -> str:
         """The writer with an ingest server, half of Redis and a desk, apart from all others; no cable says so."""

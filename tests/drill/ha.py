@@ -40,7 +40,6 @@ SIMULATORS = 7
 START_S, HEAL_S, DELIVER_S = 180.0, 180.0, 1800.0
 CALM_S = 3.0
 RAW_QUEUE = "raw_market_data"
-KINDS = {"galera": failovers.KINDS, "postgresql": pair.KINDS}
 JUDGED = (
     "lost", "duplicated", "candle_mismatches", "split_brain", "nodes_different", "writes_lost", "rejected", "gaps",
     "dead_letters", "unfinished",
@@ -63,8 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="S",
         help="no more failovers after this long (3600)",
     )
-    parser.add_argument("--database", choices=KINDS, default="galera", help="three nodes (galera), or a pair")
-    parser.add_argument("--kinds", metavar="A,B", help=f"of these alone: {','.join(pair.KINDS)} (still: postgresql)")
+    parser.add_argument(
+        "--database", choices=("galera", "postgresql"), default="galera", help="three nodes (galera), or a pair"
+    )
+    parser.add_argument("--kinds", metavar="A,B", help=f"of these alone: {','.join(failovers.KINDS)}")
     parser.add_argument("--keep", action="store_true", help="keep the folder; a drill that fails keeps it anyway")
     parser.add_argument(
         "--careless",
@@ -74,10 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if os.geteuid() != 0:
         parser.error("hosts are namespaces of the kernel, which only root may make")
-    known = KINDS[given.database]
-    given.kinds = tuple(given.kinds.split(",")) if given.kinds else known
-    if not set(given.kinds) <= set(known):
-        parser.error(f"--kinds are some of {','.join(known)}")
+    given.kinds = tuple(given.kinds.split(",")) if given.kinds else failovers.KINDS
+    if not set(given.kinds) <= set(failovers.KINDS):
+        parser.error(f"--kinds are some of {','.join(failovers.KINDS)}")
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     _fetch(given.database)
     for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -268,7 +268,7 @@ class Drill:
             "writes_lost": max(lacking.values()),
             "address_on_two_hosts_s": round(sum(one.ended - one.began for one in self.writers.holders.found), 2),
             "unfinished": len(self.trouble),
-            "done": {kind: self.done[kind] for kind in KINDS[self.given.database]},
+            "done": {kind: self.done[kind] for kind in failovers.KINDS},
             "longest_stall_by_kind_s": self._stalls(moments),
             "slowest_batch_s": _seconds(recorded_state.slowest_us(spools, first.streams, first.commits)),
             "whole_again_s": {kind: round(longest, 1) for kind, longest in sorted(self.healed_s.items())},
@@ -280,7 +280,7 @@ class Drill:
         }
 
     def _stalls(self, moments: list[int]) -> dict[str, float]:
-        longest: dict[str, int] = dict.fromkeys(KINDS[self.given.database], 0)
+        longest: dict[str, int] = dict.fromkeys(failovers.KINDS, 0)
         for kind, begin, end in self.windows:
             longest[kind] = max(longest[kind], accounting.longest_pause_us(moments, begin=begin, end=end))
         return {kind: _seconds(us) for kind, us in longest.items() if self.done[kind]}

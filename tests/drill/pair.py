@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 from tests.drill.failovers import AWAY_S, Failovers, one_of
-from tests.drill.failovers import KINDS as FAILOVERS
 from tests.drill.site import ADDRESS, APPS, DESKS, STORES, Site
 from tests.frozen import frozen
 from tests.servers.network import Network
@@ -20,7 +19,6 @@ from tests.servers.pair import GUARD, REJOIN, Pair
 from tests.servers.postgresql import DATABASE, PASSWORD, PORT, USER, PostgreSQL
 from tests.waiting import until
 
-KINDS = (*FAILOVERS[:2], "still", *FAILOVERS[2:])
 HOSTS = ("db1", "db2")
 DECIDES_S = 3.0
 """How long the person, or what the house has for it, takes to decide that the primary is gone."""
@@ -152,9 +150,6 @@ class PairFailovers(Failovers):
 
     site: PairSite
 
-    def _causes(self) -> dict[str, Callable[[float], str]]:
-        return super()._causes() | {"still": self._still}
-
     def _writer(self) -> str:
         return self.site.primary
 
@@ -183,7 +178,7 @@ class PairFailovers(Failovers):
         with ExitStack() as stopped:
             pid = self.site.members[host].pid
             strike = partial(stopped.enter_context, frozen(pid))
-            return self._moved(f"PostgreSQL on {host} stood still", strike, stopped.close, "cable")
+            return self._moved(f"PostgreSQL on {host} stood still", strike, stopped.close, "still")
 
     def _minority(self, pick: float) -> str:
         """The primary with an ingest server, half of Redis and a desk, apart from all others; no cable says so."""
