@@ -63,6 +63,7 @@ ROUTES = {
     "marketdata.tasks.archive_days": {"queue": "backups"},
     "marketdata.tasks.keep_events": {"queue": "chart-data"},
     "marketdata.tasks.recheck": {"queue": "chart-data"},
+    "marketdata.tasks.watch_upkeep": {"queue": "chart-data"},
     "marketdata.tasks.note_pipeline": {"queue": "chart-data"},
     "marketdata.tasks.refresh_caches": {"queue": "chart-data"},
 }
@@ -164,6 +165,11 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     },
     "flags of database and Redis, room and clocks": {
         "task": "marketdata.tasks.recheck",
+        "schedule": 60.0,
+    },
+    # In another queue than the rollover and the backups.
+    "upkeep that should have been done": {
+        "task": "marketdata.tasks.watch_upkeep",
         "schedule": 60.0,
     },
     "the database's own clean-up events": {

@@ -45,6 +45,7 @@ NAMES: dict[str, Promise] = {
     "quality of the trading days that were rolled over": _("quality of the trading days that were rolled over"),
     "the report of quality by mail": _("the report of quality by mail"),
     "flags of database and Redis, room and clocks": _("flags of database and Redis, room and clocks"),
+    "upkeep that should have been done": _("upkeep that should have been done"),
     "the database's own clean-up events": _("the database's own clean-up events"),
 }
 

@@ -128,9 +128,6 @@ TASK_SUCCESS = Gauge(
 PROGRAM_EXITS = Counter("naru_program_exits_total", "Times a program ended and was started again", ["program"])
 
 # upkeep
-ROLLOVER_UNDONE = Gauge(
-    "naru_rollovers_undone", "Trading days that are over and not yet rolled over", multiprocess_mode="mostrecent"
-)
 ALARMS = Gauge("naru_alarms", "Alarms that are not cleared, by code", ["code"], multiprocess_mode="mostrecent")
 
 # alerts

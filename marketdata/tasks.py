@@ -35,9 +35,16 @@ A_DAY = datetime.timedelta(days=1)  # limits of prices are of one
 @shared_task(soft_time_limit=3 * HOURS_S, time_limit=3 * HOURS_S + 60)
 def roll_over(**_: object) -> None:
     """The rollover of every day that is over and not done."""
+    quotas.watch()
     with storage().long_running():
         rollover.run_due()
-    quotas.watch()
+
+
+@shared_task
+def watch_upkeep(**_: object) -> None:
+    """What should have been done and is not, and alarms whose cause did not come again. In another queue than what it
+    looks after, which may hang, fail or have no worker."""
+    rollover.check_overdue(rollover.utc_now())
     for code in ("feed_refused", "scope_refused", reached.CODE):
         alarms.resolve_old(code, QUIET)
     alarms.resolve_old("outside_limits", A_DAY)

@@ -1,5 +1,5 @@
-"""What belongs to no process: queues, Redis, the database, feeds and their markets, terminals that should be here.
-Beat looks when it is asked, and at the disks of its host as every program does."""
+"""What belongs to no process: queues, Redis, the database, feeds and their markets, terminals that should be here,
+upkeep that should have been done. Beat looks when it is asked, and at the disks of its host as every program does."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from prometheus_client import Metric
 
 from marketdata.backups import copies
 from marketdata.ledger import batch_ledger
+from marketdata.maintenance import rollover
 from marketdata.models import BackupRun, Client
 from marketdata.monitoring import disk_room, figures, source_figures
 from marketdata.monitoring.expectations import MOST_CLIENTS, Expectations
@@ -44,6 +45,7 @@ class Deployment(Looks):
             "queues": partial(_look_at_queues, queues),
             "feeds": partial(_look_at_feeds, Expectations()),
             "database": _look_at_database,
+            "upkeep": _look_at_upkeep,
             "terminals": _look_at_terminals,
             "sources": lambda: source_figures.look(batch_ledger.now_us()),
             "disks": disk_room.look,
@@ -139,6 +141,12 @@ def _look_at_database() -> Iterator[Metric]:
         yield figures.BACKUP_AT.of(proven.timestamp())
     if settings.BACKUP_OFFSITE:
         yield from _look_at_copies()
+
+
+def _look_at_upkeep() -> Iterator[Metric]:
+    undone = rollover.undone(rollover.utc_now())
+    yield figures.ROLLOVERS_UNDONE.of(undone.days)
+    yield figures.ROLLOVERS_OVERDUE.of(len(undone.late) + undone.backlog)
 
 
 def _look_at_copies() -> Iterator[Metric]:

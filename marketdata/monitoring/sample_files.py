@@ -13,6 +13,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from marketdata import private
+from marketdata.monitoring import figures
 
 GONE = "gone"
 """Stands for a process id in the name of a file that has what ended processes counted."""
@@ -23,14 +24,16 @@ Samples = dict[str, tuple[float, float]]
 
 
 def read(folder: Path) -> list[Metric]:
-    """All that the processes of this folder and of those in it counted. OSError if it cannot be read."""
+    """All that the processes of this folder and of those in it counted, without what is looked up by now and an older
+    version counted. OSError if it cannot be read."""
     with ExitStack() as held:  # no file goes and none is added to another one meanwhile
         files: list[str] = []
         for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
             held.enter_context(private.alone(place / _LOCK))
             _fold(place)
             files += sorted(str(path) for path in place.glob("*.db") if path.stat().st_size)
-        return list(MultiProcessCollector.merge(files))  # type: ignore[no-untyped-call]
+        merged: list[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        return [one for one in merged if one.name not in figures.ALL]
 
 
 def _fold(folder: Path) -> None:

@@ -136,7 +136,7 @@ def test_what_belongs_to_no_process_is_looked_up(redis, vendor):
     assert told["naru_terminal_connected", ("client", "desk2")] == 1
     assert ("naru_terminal_connected", ("client", "reader")) not in told
     assert told["naru_feed_committed_timestamp_seconds", ("feed", "krx")] == at_us / 1e6
-    assert [value for (name, *_), value in told.items() if name == "naru_look_failed"] == [0] * 7
+    assert [value for (name, *_), value in told.items() if name == "naru_look_failed"] == [0] * 8
     headroom = {labels[0][1]: value for (name, *labels), value in told.items() if "headroom" in name}
     if vendor == "sqlite":
         assert headroom == {}

@@ -49,11 +49,11 @@ def test_a_batch_that_comes_again_is_not_counted_again():
 def test_the_alarm_is_over_when_nothing_was_outside_for_a_day():
     Symbol.objects.filter(code="005930").update(**LIMITS)
     process(rows(trade(price="91100")))
-    upkeep.roll_over()
+    upkeep.watch_upkeep()
     assert Alarm.objects.get(code="outside_limits").cleared_at is None
     Alarm.objects.update(seen_at=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=25))
 
-    upkeep.roll_over()
+    upkeep.watch_upkeep()
 
     assert Alarm.objects.get(code="outside_limits").cleared_at is not None
 

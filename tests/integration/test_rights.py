@@ -218,11 +218,11 @@ def test_the_clients_that_are_known_are_read_together_when_one_has_to_be_read_ag
 def test_a_refusal_that_came_to_an_end_is_no_alarm_any_more():
     Sender(client("toy", source="SIMULATOR")).send({})
     reached.tell("websockets", "there is no room")
-    upkeep.roll_over()
+    upkeep.watch_upkeep()
     assert alarms() == {("feed_refused", "toy krx"), ("limit_reached", "websockets")}
     Alarm.objects.update(seen_at=datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=11))
 
-    upkeep.roll_over()
+    upkeep.watch_upkeep()
 
     assert alarms() == set()
 

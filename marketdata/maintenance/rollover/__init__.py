@@ -11,7 +11,7 @@ they belong to (`marketdata.maintenance.dropped`), they are kept and told, and n
 from __future__ import annotations
 
 from marketdata.maintenance.rollover.comparison import Mismatch
-from marketdata.maintenance.rollover.overdue import KNOWN_AHEAD
+from marketdata.maintenance.rollover.overdue import KNOWN_AHEAD, check_overdue, undone
 from marketdata.maintenance.rollover.plan import plan_lines
 from marketdata.maintenance.rollover.run_context import utc_now
 from marketdata.maintenance.rollover.runner import run_due, run_one
@@ -23,6 +23,7 @@ __all__ = [
     "MARKET",
     "NOT_WHOLE",
     "Mismatch",
+    "check_overdue",
     "current_date",
     "due",
     "due_at",
@@ -30,6 +31,7 @@ __all__ = [
     "plan_lines",
     "run_due",
     "run_one",
+    "undone",
     "utc_now",
     "windows",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -35,7 +35,25 @@ def run_due(
 ) -> list[datetime.date]:
     """Do whatever is due: the day that became due last, and what came after it, first; then at most `old_days` older
     ones (None: ROLLOVER_OLD_DAYS), newest first, so that old days which a replay brought never keep the newest waiting.
-    Returns the dates that became done. Nothing if another process is at it."""
+    Returns the dates that became done. Nothing if another process is at it. A DatabaseError that passes is raised:
+    nothing else would fare better. Days that should have been done are told of also then."""
+    try:
+        done = _run_what_is_due(clock, progress or log_progress, threads, old_days)
+    except Exception:
+        _check_overdue_if_possible(clock())
+        raise
+    overdue.check_overdue(clock())
+    return done
+
+
+def _check_overdue_if_possible(now: datetime.datetime) -> None:
+    try:
+        overdue.check_overdue(now)
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("days that are overdue could not be told of error=%s", type(error).__name__)
+
+
+def _run_what_is_due(clock: Clock, progress: Progress, threads: int, old_days: int | None) -> list[datetime.date]:
     now = clock()
     schedule.register_days(now)
     runs = schedule.due(now)
@@ -44,17 +62,14 @@ def run_due(
         try:
             with leases.hold(leases.UPKEEP, ttl_s=run_context.TTL_S) as lease:
                 most = settings.ROLLOVER_OLD_DAYS if old_days is None else old_days
-                done = _run_all(
-                    schedule.due(now), lease, clock=clock, progress=progress or log_progress, threads=threads, most=most
-                )
+                done = _run_all(schedule.due(now), lease, clock=clock, progress=progress, threads=threads, most=most)
         except leases.LeaseHeld as error:
             log.info("rollover waits reason=%s", error)
     try:
-        count_ahead.count_current(now, clock=clock, progress=progress or log_progress)
+        count_ahead.count_current(now, clock=clock, progress=progress)
     except (DatabaseError, StorageError, leases.LeaseLost) as error:  # it is counted next minute, or when it is due
         log.warning("not counted ahead error=%s: %s", type(error).__name__, error)
         connection.close()
-    overdue.check_overdue(clock())
     return done
 
 
@@ -118,7 +133,7 @@ def advance(run: RolloverRun, context: Context) -> None:
         following, fields = step(run, context)
         _write(run, context, following, **fields)
     alarms.resolve("rollover_failed", subject=run.trade_date.isoformat())
-    alarms.resolve("rollover_late", subject=run.trade_date.isoformat())
+    alarms.resolve(overdue.CODE, subject=run.trade_date.isoformat())
     if run.trade_date in (late := dropped.late_days()):
         alarms.raise_alarm(dropped.LATE_AFTER_DROP, _late_after_drop(late))
     log.info(

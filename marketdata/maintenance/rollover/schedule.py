@@ -47,16 +47,31 @@ def windows(date: datetime.date) -> list[Window]:
 def register_days(now: datetime.datetime) -> None:
     """Know every day there is: those with ticks, and from the first call on each trading day, for a day on which
     nothing came is a finding and not a gap in the list."""
-    current, calendar = current_date(now), trading_dates.calendar(MARKET)
-    newest = (
-        RolloverRun.objects.filter(expected=True).order_by("-trade_date").values_list("trade_date", flat=True).first()
-    )
-    expected = {current} if newest is None else set(calendar.sessions(newest, current))
+    current, newest = current_date(now), _newest_expected()
+    expected = {current} if newest is None else _sessions(newest, current)
     known = set(RolloverRun.objects.values_list("trade_date", flat=True))
     new = (expected | set(storage().dates(TEMP))) - known
     RolloverRun.objects.bulk_create([RolloverRun(trade_date=date) for date in sorted(new)], ignore_conflicts=True)
     if newest is None or newest < current:
         RolloverRun.objects.filter(trade_date__in=expected).update(expected=True)
+
+
+def unregistered(now: datetime.datetime) -> set[datetime.date]:
+    """The trading days that are over and that nobody registered, because no rollover ran since."""
+    newest = _newest_expected()
+    if newest is None:
+        return set()
+    found = {date for date in _sessions(newest, current_date(now)) if date < current_date(now)}
+    return found - set(RolloverRun.objects.filter(trade_date__in=found).values_list("trade_date", flat=True))
+
+
+def _newest_expected() -> datetime.date | None:
+    expected = RolloverRun.objects.filter(expected=True).order_by("-trade_date")
+    return expected.values_list("trade_date", flat=True).first()
+
+
+def _sessions(first: datetime.date, last: datetime.date) -> set[datetime.date]:
+    return set(trading_dates.calendar(MARKET).sessions(first, last))
 
 
 def due(now: datetime.datetime) -> list[RolloverRun]:
