@@ -39,6 +39,7 @@ class Command(BaseCommand):
         from daphne.access import AccessLogGenerator
 
         from api.asgi import application, proxies
+        from api.web import garbage
         from api.web.webserver import Limits, Server, endpoints
 
         limits = Limits(
@@ -60,6 +61,8 @@ class Command(BaseCommand):
             server_name="naru",
         )
         listener.start()
+        garbage.settle()
+        garbage.collect_regularly()
         server.run()
         if server.abort_start:
             raise CommandError(f"cannot listen on {options['host']}:{options['port']}. Choose another --port.")

@@ -1,0 +1,58 @@
+import gc
+import os
+import subprocess
+import sys
+import weakref
+
+import pytest
+from twisted.internet.task import Clock
+
+from api.web import garbage
+
+BEGINS = """
+import gc
+import django
+django.setup()
+from api.web import webserver
+from django.core.management import call_command
+
+def run(_server):
+    from twisted.internet import reactor
+    calls = [one.func.f for one in reactor.getDelayedCalls() if hasattr(one.func, "f")]
+    ours = sum(type(one).__module__.startswith("django.urls") for one in gc.get_objects())
+    print(gc.get_freeze_count() > len(gc.get_objects()), ours, calls == [gc.collect])
+
+webserver.Server.run = run
+call_command("runweb", port=0)
+"""
+
+
+class Circle:
+    def __init__(self):
+        self.itself = self
+
+
+@pytest.fixture
+def by_nobody_else():
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("by_nobody_else")
+def test_what_refers_to_itself_is_given_back_every_minute():
+    clock = Clock()
+    call = garbage.collect_regularly(clock)
+    for _ in range(2):
+        circle = weakref.ref(Circle())
+        clock.advance(59)
+        assert circle() is not None
+        clock.advance(1)
+        assert circle() is None
+    call.stop()
+
+
+def test_a_web_server_does_so_and_leaves_out_what_stays_for_ever():
+    told = subprocess.run([sys.executable, "-c", BEGINS], env=os.environ, capture_output=True, text=True, check=True)
+
+    assert told.stdout.split() == ["True", "0", "True"]
