@@ -33,14 +33,15 @@ def test_haproxy_takes_the_file():
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="Keepalived looks into what only root may")
-@pytest.mark.parametrize("nodes", [3, 2])
-def test_keepalived_takes_the_file_with_the_example_of_a_node(tmp_path: Path, nodes: int):
+@pytest.mark.parametrize(("nodes", "virtual"), [(3, "192.0.2.10"), (2, "192.0.2.10"), (3, "192.0.2.10/24")])
+def test_keepalived_takes_the_file_with_the_example_of_a_node(tmp_path: Path, nodes: int, virtual: str):
     check = tmp_path / "check"
     check.write_text("#!/bin/sh\nexit 0\n")
     check.chmod(0o755)
     for name in (CONFIGURATION, "node.conf"):
         text = (FILES / name).read_text(encoding="utf-8")
         text = text.replace("/usr/local/lib/naru/galera-writable", str(check))
+        text = text.replace("$VIP=192.0.2.10\n", f"$VIP={virtual}\n")
         if nodes == 2:
             text = text.replace("$PEER2=192.0.2.13", "$PEER2=")
         (tmp_path / name).write_text(text, encoding="utf-8")

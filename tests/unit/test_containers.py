@@ -216,6 +216,24 @@ def test_who_ships_logs_reads_the_files_that_every_process_writes_and_sends_on_w
     assert told <= set(SERVICES["logstash"]["environment"]) | set(re.findall(r"(\w+)=\$\$", command))
 
 
+def test_a_line_without_an_id_is_a_document_of_its_own():
+    pipeline = (FOLDER / "elk/logstash.conf").read_text(encoding="utf-8")
+    [field] = re.findall(r'document_id => "%\{(.+)\}"', pipeline)
+
+    assert f'if !{field} {{ uuid {{ target => "{field}" }} }}' in pipeline.partition("output {")[0]
+
+
+@pytest.mark.parametrize("name", ["filebeat", "logstash"])
+def test_what_was_read_of_the_logs_is_known_after_a_restart(name):
+    folder = f"/usr/share/{name}/data"
+    words = " ".join([*SERVICES[name].get("entrypoint", []), *SERVICES[name].get("command", [])])
+
+    assert f"{name}:{folder}" in SERVICES[name]["volumes"]
+    assert name in COMPOSE["volumes"]
+    assert "--path.data" not in words
+    assert [place for place in SERVICES[name]["tmpfs"] if folder.startswith(place.partition(":")[0])] == []
+
+
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda path: str(path.relative_to(FOLDER)))
 def test_an_image_is_built_by_the_plain_builder_and_runs_as_nobody_special(file):
     text = file.read_text(encoding="utf-8")

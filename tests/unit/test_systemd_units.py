@@ -40,13 +40,17 @@ class Repeated(dict[str, Any]):
         super().__setitem__(key, value)
 
 
-def service(*files):
-    """The [Service] section of a unit and its drop-ins."""
+def section(name, *files):
+    """A section of a unit and its drop-ins."""
     parsed = configparser.RawConfigParser(dict_type=Repeated, strict=False, interpolation=None)
     parsed.optionxform = str  # type: ignore[method-assign,assignment]  # as the documentation has it
     for file in files:
         parsed.read(file, encoding="utf-8")
-    return dict(parsed["Service"])
+    return dict(parsed[name])
+
+
+def service(*files):
+    return section("Service", *files)
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
@@ -55,6 +59,22 @@ def test_a_unit_is_closed_to_the_rest_of_the_machine(unit):
 
     assert CLOSED.items() <= whole.items()
     assert "/srv/naru/var" in whole["ReadWritePaths"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_is_started_again_however_long_what_it_needs_is_away(unit):
+    files = unit, FOLDER / "naru-.service.d/naru.conf"
+
+    assert section("Unit", *files)["StartLimitIntervalSec"] == "0"
+    assert service(*files)["Restart"] == "always"
+
+
+@pytest.mark.parametrize("file", ["keepalived/override.conf", "postgresql/postgresql-guard.service"])
+def test_what_sees_to_one_writer_is_started_again_however_often_it_ends(file):
+    path = FOLDER.parent / file
+
+    assert section("Unit", path)["StartLimitIntervalSec"] == "0"
+    assert service(path)["Restart"] == "always"
 
 
 def test_the_units_start_what_the_one_command_starts():
