@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import Count, F, Q
 from django.utils import translation
 from django.utils.functional import Promise
 
@@ -120,6 +120,12 @@ def _by_hand(number: int, what: str, by: str, changes: dict[str, Any]) -> Alarm 
 def cleared(since: datetime.datetime) -> list[Alarm]:
     """What was cleared since then, by itself or by somebody, newest first."""
     return list(Alarm.objects.filter(cleared_at__gte=since).order_by("-cleared_at"))
+
+
+def standing() -> dict[str, int]:
+    """How many alarms of a code are not cleared, of each code that ever was raised."""
+    counted = Alarm.objects.order_by().values_list("code").annotate(number=Count("pk", filter=Q(cleared_at=None)))
+    return dict(counted)
 
 
 def active() -> list[Alarm]:

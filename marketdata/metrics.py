@@ -127,9 +127,6 @@ TASK_SUCCESS = Gauge(
 # the one-command run
 PROGRAM_EXITS = Counter("naru_program_exits_total", "Times a program ended and was started again", ["program"])
 
-# upkeep
-ALARMS = Gauge("naru_alarms", "Alarms that are not cleared, by code", ["code"], multiprocess_mode="mostrecent")
-
 # alerts
 ALERTS = Counter("naru_alerts_total", "Alerts that rules of people gave, by kind", ["kind"])
 ALERT_SECONDS = Histogram(

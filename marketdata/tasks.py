@@ -14,7 +14,7 @@ from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy
 
-from marketdata import alarms, backups, disks, doctor, metrics
+from marketdata import alarms, backups, disks, doctor
 from marketdata.archive import exports
 from marketdata.backups import offsite
 from marketdata.limits import quotas, reached
@@ -48,13 +48,6 @@ def watch_upkeep(**_: object) -> None:
     for code in ("feed_refused", "scope_refused", reached.CODE):
         alarms.resolve_old(code, QUIET)
     alarms.resolve_old("outside_limits", A_DAY)
-    active = alarms.active()
-    for code in sorted({alarm.code for alarm in active} | set(_shown)):
-        metrics.ALARMS.labels(code).set(sum(alarm.code == code for alarm in active))
-        _shown.add(code)
-
-
-_shown: set[str] = set()
 
 
 @shared_task(soft_time_limit=12 * HOURS_S, time_limit=12 * HOURS_S + 60)

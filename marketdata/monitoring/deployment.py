@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db.models import Max
 from prometheus_client import Metric
 
+from marketdata import alarms
 from marketdata.backups import copies
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import rollover
@@ -144,6 +145,7 @@ def _look_at_database() -> Iterator[Metric]:
 
 
 def _look_at_upkeep() -> Iterator[Metric]:
+    yield figures.ALARMS.family({(code,): number for code, number in alarms.standing().items()})
     undone = rollover.undone(rollover.utc_now())
     yield figures.ROLLOVERS_UNDONE.of(undone.days)
     yield figures.ROLLOVERS_OVERDUE.of(len(undone.late) + undone.backlog)

@@ -118,6 +118,7 @@ SOURCE_MISSING = Figure("naru_source_missing_shares_total", "Shares that a sourc
 SOURCE_REFUSED = Figure("naru_source_refused_registrations", "Registrations that a vendor refuses a source", _OF_CLIENT)
 SOURCE_REQUESTS = Figure("naru_source_requests_total", "Requests of a source to its vendor", _OF_CLIENT)
 SOURCE_FAILED = Figure("naru_source_failed_requests_total", "Those that failed, of whatever", _OF_CLIENT)
+ALARMS = Figure("naru_alarms", "Alarms that are not cleared, by code", ("code",))
 ROLLOVERS_UNDONE = Figure("naru_rollovers_undone", "Trading days that are over and not yet rolled over")
 ROLLOVERS_OVERDUE = Figure(
     "naru_rollovers_overdue", "Trading days that should have been rolled over for a while (alarm rollover_late)"

@@ -89,6 +89,29 @@ def test_a_day_is_told_of_while_its_rollover_takes_hours(clock):
     assert (days(), standing()) == ((0, 0), [])
 
 
+def test_alarms_are_told_as_they_are_kept_while_a_rollover_goes_on_and_whoever_clears_them(clock):
+    commit(MONDAY)
+    seen = []
+
+    def alarm_counts():
+        return {labels[0]: value for (name, *labels), value in told().items() if name == "alarms"}
+
+    def progress(words):
+        if words == f"{MONDAY} aggregate":
+            alarms.raise_alarm("server_clock", "half a second", subject="a/database")
+            alarms.raise_alarm("server_clock", "half a second", subject="b/database")
+            seen.append(alarm_counts())
+            Alarm.objects.filter(subject="a/database").update(cleared_at=clock())  # another process did
+            seen.append(alarm_counts())
+            alarms.resolve("server_clock")
+            seen.append(alarm_counts())
+
+    assert alarm_counts() == {}
+    assert rollover.run_due(clock=Clock("2026-03-17 08:05"), progress=progress) == [MONDAY]
+
+    assert seen == [{"server_clock": 2}, {"server_clock": 1}, {"server_clock": 0}]
+
+
 def test_mornings_without_any_rollover_are_told_of(clock):
     commit(MONDAY)
     run_at("2026-03-16 12:00")

@@ -16,6 +16,7 @@ Counter("naru_test_rows_total", "Rows", ["kind"]).labels("a").inc(int(sys.argv[2
 Histogram("naru_test_seconds", "Seconds", buckets=(1, 5)).observe(int(sys.argv[2]))
 Gauge("naru_test_open", "Open", multiprocess_mode="livesum").set(7)
 Gauge("naru_test_set", "Set", multiprocess_mode="mostrecent").set(int(sys.argv[2]))
+Gauge("naru_alarms", "Of an older version", ["code"], multiprocess_mode="mostrecent").labels("redis_away").set(1)
 print("counted", flush=True)
 sys.stdin.read()
 """
@@ -45,6 +46,15 @@ def told(folder):
 
 
 ROWS = ("naru_test_rows_total", ("kind", "a"))
+
+
+def test_what_an_older_version_counted_and_this_one_looks_up_is_told_no_more(tmp_path):
+    end(counting(tmp_path, 2))
+
+    for _turn in range(2):  # as it was left, and added up
+        names = {name for name, *_labels in told(tmp_path)}
+        assert "naru_test_set" in names
+        assert "naru_alarms" not in names
 
 
 def test_what_a_killed_process_counted_stays_and_what_it_had_open_does_not(tmp_path):
