@@ -44,7 +44,9 @@ def roll_over(**_: object) -> None:
 def watch_upkeep(**_: object) -> None:
     """What should have been done and is not, and alarms whose cause did not come again. In another queue than what it
     looks after, which may hang, fail or have no worker."""
-    rollover.check_overdue(rollover.utc_now())
+    now = rollover.utc_now()
+    rollover.check_overdue(now)
+    backups.check_overdue(now)
     for code in ("feed_refused", "scope_refused", reached.CODE):
         alarms.resolve_old(code, QUIET)
     alarms.resolve_old("outside_limits", A_DAY)

@@ -80,10 +80,10 @@ def turn(now: datetime.datetime, plan: Plan) -> datetime.datetime:
     return first + (local - first) // plan.every * plan.every
 
 
-def overdue(now: datetime.datetime, backups: Sequence[Known], plan: Plan) -> bool:
-    """Whether the newest verified backup is older than one and a half turns."""
-    newest = max((one.started_at for one in backups if one.state == VERIFIED), default=None)
-    return newest is None or now - newest > plan.patience
+def overdue(now: datetime.datetime, age_from: datetime.datetime | None, plan: Plan) -> bool:
+    """Whether no backup was verified for one and a half turns. `age_from` is when the newest verified one began, or
+    since when there is something to keep; None if there is nothing."""
+    return age_from is not None and now - age_from > plan.patience
 
 
 def choose(now: datetime.datetime, backups: Sequence[Known], plan: Plan) -> Choice:

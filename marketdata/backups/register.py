@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db.models import Max, Min
 from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -18,7 +19,7 @@ from marketdata import alarms
 from marketdata.backups import container, workspace
 from marketdata.backups.plan import Known
 from marketdata.backups.workspace import Options
-from marketdata.models import BackupRun
+from marketdata.models import BackupRun, IngestBatch
 from marketdata.models.texts import Text, of_error
 from marketdata.storage import StorageError
 
@@ -47,6 +48,17 @@ def known(given: Options, *, rows_only: bool = False) -> list[Known]:
         )
         for name, kind, state, started_at, base, position in rows.values_list(*fields)
     ]
+
+
+def age_from() -> datetime.datetime | None:
+    """From when on the age of backups counts: when the newest verified one began, and before there is one, when the
+    first batch of the ledger was committed. None while there is nothing to keep."""
+    verified = BackupRun.objects.filter(vendor=connection.vendor, state=BackupRun.State.VERIFIED)
+    began: datetime.datetime | None = verified.aggregate(newest=Max("started_at"))["newest"]
+    if began is not None:
+        return began
+    first_us = IngestBatch.objects.aggregate(first=Min("committed_us"))["first"]
+    return None if first_us is None else datetime.datetime.fromtimestamp(first_us / 1e6, datetime.UTC)
 
 
 def row_of(name: str) -> BackupRun | None:

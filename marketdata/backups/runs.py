@@ -24,15 +24,24 @@ from marketdata.storage.backups import BackupError, Progress, backup_of
 log = logging.getLogger(__name__)
 
 
+def check_overdue(now: datetime.datetime, *, given: Options | None = None) -> None:
+    """Raise an alarm when no backup was verified for one and a half turns, though there is something to keep; resolve
+    it otherwise. Asked also by who makes none, and maybe by several at once."""
+    given = given or options()
+    if plan.overdue(now, register.age_from(), given.plan):
+        hours = given.plan.patience.total_seconds() / 3600
+        told = format_lazy(_("no backup was verified for more than {hours:g} hours"), hours=hours)
+        alarms.raise_alarm(register.OVERDUE, told)
+    else:
+        alarms.resolve(register.OVERDUE)
+
+
 def run_due(now: datetime.datetime, *, given: Options | None = None, progress: Progress = silent) -> BackupRun | None:
     """Make the backup that is due, or verify the one that is not yet; None when nothing is, or another process is at
     it. May be called at any time by anybody."""
     given = given or options()
+    check_overdue(now, given=given)
     known = register.known(given)
-    if plan.overdue(now, known, given.plan) and any(one.has_archive for one in known):
-        hours = given.plan.patience.total_seconds() / 3600
-        told = format_lazy(_("no backup was verified for more than {hours:g} hours"), hours=hours)
-        alarms.raise_alarm(register.OVERDUE, told)
     waiting = [one for one in known if one.state == plan.STORED and one.has_archive]
     if not plan.due(now, known, given.plan) and not waiting:
         return None

@@ -12,14 +12,13 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.db.models import Max
 from prometheus_client import Metric
 
-from marketdata import alarms
+from marketdata import alarms, backups
 from marketdata.backups import copies
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import rollover
-from marketdata.models import BackupRun, Client
+from marketdata.models import Client
 from marketdata.monitoring import disk_room, figures, source_figures
 from marketdata.monitoring.expectations import MOST_CLIENTS, Expectations
 from marketdata.monitoring.looks import WAIT_S, Look, Looks
@@ -137,11 +136,6 @@ def _look_at_database() -> Iterator[Metric]:
     yield figures.PARTITION_HEADROOM.family(
         {(table,): _start_s(max(found)) - time.time() for table, found in ends.items() if found}
     )
-    proven = BackupRun.objects.filter(state=BackupRun.State.VERIFIED).aggregate(at=Max("started_at"))["at"]
-    if proven is not None:
-        yield figures.BACKUP_AT.of(proven.timestamp())
-    if settings.BACKUP_OFFSITE:
-        yield from _look_at_copies()
 
 
 def _look_at_upkeep() -> Iterator[Metric]:
@@ -149,13 +143,18 @@ def _look_at_upkeep() -> Iterator[Metric]:
     undone = rollover.undone(rollover.utc_now())
     yield figures.ROLLOVERS_UNDONE.of(undone.days)
     yield figures.ROLLOVERS_OVERDUE.of(len(undone.late) + undone.backlog)
+    age_from = backups.age_from()
+    if age_from is not None:
+        yield figures.BACKUP_AT.of(age_from.timestamp())
+    if settings.BACKUP_OFFSITE:
+        yield from _look_at_copies()
 
 
 def _look_at_copies() -> Iterator[Metric]:
     state = copies.state()
     yield figures.BACKUP_COPIES_WAITING.of(float(state.waiting))
-    if state.proven is not None:
-        yield figures.BACKUP_COPY_AT.of(state.proven.started_at.timestamp())
+    if state.age_from is not None:
+        yield figures.BACKUP_COPY_AT.of(state.age_from.timestamp())
 
 
 def _start_s(date: datetime.date) -> float:

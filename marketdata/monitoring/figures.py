@@ -124,10 +124,12 @@ ROLLOVERS_OVERDUE = Figure(
     "naru_rollovers_overdue", "Trading days that should have been rolled over for a while (alarm rollover_late)"
 )
 BACKUP_AT = Figure(
-    "naru_backup_proven_timestamp_seconds", "When the newest backup that was restored and compared began"
+    "naru_backup_proven_timestamp_seconds",
+    "When the newest backup that was restored and compared began; before the first, when the first batch was committed",
 )
 BACKUP_COPY_AT = Figure(
-    "naru_backup_copy_proven_timestamp_seconds", "When the newest backup began whose copy in the other place was proven"
+    "naru_backup_copy_proven_timestamp_seconds",
+    "When the newest backup began whose copy in the other place was proven; before that, when the first came there",
 )
 BACKUP_COPIES_WAITING = Figure(
     "naru_backup_copies_waiting", "Verified backups that are here and not in the other place"

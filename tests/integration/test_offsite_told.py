@@ -10,6 +10,7 @@ from marketdata.backups import copies, offsite
 from marketdata.backups.offsite import places
 from marketdata.doctor import Level
 from marketdata.doctor.copies import other_place
+from marketdata.models import BackupRun
 from marketdata.monitoring import deployment
 from marketdata.storage import storage
 from tests import offsite as elsewhere
@@ -65,6 +66,19 @@ def test_prometheus_is_told_what_waits_and_when_the_newest_proven_backup_began(g
     offsite.run_due(NOW + HOUR, given=given, where=where)
 
     assert figures() == {"copies_waiting": 0, "copy_proven_timestamp_seconds": NOW.timestamp()}
+
+
+def test_the_age_of_copies_that_were_never_proven_counts_from_the_first(given, where):
+    places.begin(where.place(), NOW)
+    commit(storage(), batch(1))
+    for day in range(2):
+        verified(backups.make(NOW + day * DAY, given=given))
+        offsite.run_due(NOW + day * DAY, given=given, where=where)
+    BackupRun.objects.update(copy_proven_at=None)
+    copied = [run.copied_at.timestamp() for run in BackupRun.objects.order_by("pk") if run.copied_at is not None]
+    assert len(set(copied)) == 2
+
+    assert figures() == {"copies_waiting": 0, "copy_proven_timestamp_seconds": min(copied)}
 
 
 def test_who_operates_is_told_where_copies_are_who_opens_and_who_signed_them(given, where, settings):

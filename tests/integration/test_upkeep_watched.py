@@ -7,13 +7,14 @@ import pytest
 from django.db import OperationalError
 
 from celery_app import ROUTES
-from marketdata import alarms
+from marketdata import alarms, backups
 from marketdata import tasks as upkeep
+from marketdata.backups import taking
 from marketdata.maintenance import rollover
-from marketdata.models import Alarm, RolloverRun
+from marketdata.models import Alarm, BackupRun, RolloverRun
 from marketdata.monitoring import deployment
 from marketdata.storage import storage
-from tests.integration.rolling import MONDAY, TUESDAY, WEDNESDAY, run_at
+from tests.integration.rolling import MONDAY, TUESDAY, WEDNESDAY, run_at, seoul_us
 from tests.upkeep import Clock, commit, seoul
 
 pytestmark = pytest.mark.usefixtures("krx_symbols")
@@ -156,3 +157,36 @@ def test_old_days_that_wait_for_their_turn_are_late_only_where_that_takes_long(c
     assert days() == (30, 0)
     old[30].save(force_insert=True)
     assert days() == (31, 31)
+
+
+def proven_at():
+    return told().get(("backup_proven_timestamp_seconds",))
+
+
+def test_first_backups_that_all_fail_are_told_of(clock, monkeypatch, settings, tmp_path):
+    settings.BACKUP_DIR, settings.BACKUP_EVERY_H = str(tmp_path / "backups"), 24
+
+    def full(*_given):
+        raise OSError(28, "No space left on device")
+
+    def seen_at(when):
+        clock.now = seoul(when)
+        upkeep.watch_upkeep()
+        return proven_at(), standing("backup_overdue")
+
+    monkeypatch.setattr(taking, "take", full)
+    assert seen_at("2026-03-16 09:00") == (None, [])  # there is nothing to keep
+    first = seoul("2026-03-16 09:00").timestamp()
+    commit(MONDAY, committed_us=seoul_us("2026-03-16 09:00"))
+    commit(MONDAY, committed_us=seoul_us("2026-03-16 15:00"))
+    for day in (16, 17):
+        backups.run_due(seoul(f"2026-03-{day} 18:00"))
+        run = BackupRun.objects.latest("pk")
+        assert (run.state, standing("backup_overdue")) == (BackupRun.State.FAILED, [])
+
+    assert seen_at("2026-03-17 20:59") == (first, [])
+    assert seen_at("2026-03-17 21:01") == (first, [""])  # 36 hours after the first batch
+
+    BackupRun.objects.filter(pk=run.pk).update(state=BackupRun.State.VERIFIED)
+    assert seen_at("2026-03-17 21:02") == (seoul("2026-03-17 18:00").timestamp(), [])
+    assert seen_at("2026-03-19 06:01") == (seoul("2026-03-17 18:00").timestamp(), [""])

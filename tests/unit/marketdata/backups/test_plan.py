@@ -145,5 +145,6 @@ def test_what_stays_can_always_be_restored(history, age):
 
 
 def test_a_day_and_a_half_without_a_verified_backup_is_told():
-    assert not plan.overdue(FIVE + 35 * HOUR, [known("b0", FIVE)], DAILY)
-    assert plan.overdue(FIVE + 37 * HOUR, [known("b0", FIVE), known("b1", FIVE + DAY, state="stored")], DAILY)
+    assert not plan.overdue(FIVE + 35 * HOUR, FIVE, DAILY)
+    assert plan.overdue(FIVE + 37 * HOUR, FIVE, DAILY)
+    assert not plan.overdue(FIVE, None, DAILY)
