@@ -1,7 +1,8 @@
 """`make bench-scale`: what more workers, servers, rows of history, sockets and symbols do, on private servers with
 MariaDB. Writes docs/benchmarks-scale.md, its picture and its figures, from which docs/capacity.md is counted; ends with
-one JSON line. Each part runs in a process of its own; `--only NAME` runs one, shows what it found and writes nothing
-but a file that `--into` names."""
+one JSON line, and with status 1 if a part failed or something is slower beside more rows than it may be: these are
+`failed` and `missed` there. Each part runs in a process of its own; `--only NAME` runs one, shows what it found and
+writes nothing but a file that `--into` names."""
 
 from __future__ import annotations
 
@@ -83,12 +84,16 @@ def main() -> int:
 
 
 def _one(given: argparse.Namespace) -> int:
-    text = msgspec.json.encode(PARTS[given.only].run(given))
-    if given.into:
+    found = PARTS[given.only].run(given)
+    text = msgspec.json.encode(found)
+    if given.into:  # whoever reads the file judges it
         given.into.write_bytes(text)
-    else:
-        print(msgspec.json.format(text).decode())
-    return 0
+        return 0
+    print(msgspec.json.format(text).decode())
+    missed = found.missed() if isinstance(found, history.History) else {}
+    if missed:
+        print(json.dumps({"missed": missed}, separators=(",", ":")))
+    return int(bool(missed))
 
 
 def _apart(name: str, given: argparse.Namespace, into: Path | None) -> int:
@@ -137,8 +142,9 @@ def _all(given: argparse.Namespace) -> int:
     figures.write(whole)
     page.write(whole)
     print(f"\nwritten: {figures.FILE.name}, {page.PAGE.name}, {page.PICTURE.name}", flush=True)
-    print(json.dumps(page.summary(whole), separators=(",", ":")))
-    return 1 if failed else 0
+    told = page.summary(whole)
+    print(json.dumps(told, separators=(",", ":")))
+    return int(bool(told["failed"] or told["missed"]))
 
 
 if __name__ == "__main__":

@@ -82,6 +82,10 @@ class History:
         found[WRITE_SMALL] = self.ratio(lambda point: cost(point.small_cpu_us), self.largest)
         return {name: round(ratio, 3) for name, ratio in found.items()}
 
+    def missed(self) -> dict[str, float]:
+        """What is slower than TOLERATED."""
+        return {name: ratio for name, ratio in self.slower().items() if ratio > TOLERATED}
+
 
 WRITE_FAST, WRITE_SMALL = "storing, batches of 1,000", "storing, batches of 12"
 

@@ -22,6 +22,8 @@ MANY = 20  # symbols of a socket
 SOCKETS = ((0, MANY), (10, MANY), (100, MANY), (1_000, 2), (1_000, MANY))
 """How many, and symbols of each."""
 WORKERS = 2
+QUEUE_MS = 1_000.0
+"""Longer waits than these are those of a queue that grows as long as the load lasts."""
 # Many sockets of one key and one address: what is measured is not the limits.
 LIMITS = dict.fromkeys(
     (
