@@ -4,9 +4,10 @@ import json
 from typing import Any
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
-from tests.bench import picture
+from tests.bench import calibration, picture
 from tests.bench.calibration import Calibration
 from tests.bench.scale import __main__ as bench
 from tests.bench.scale import capacity, figures, history, page, roads, sockets, symbols
@@ -137,9 +138,9 @@ def test_a_run_that_misses_what_it_must_keep_ends_with_status_1(whole, slower, s
     written: list[figures.Scale] = []
     monkeypatch.setattr(figures, "write", written.append)
     monkeypatch.setattr(page, "write", written.append)
-    monkeypatch.setattr(bench.calibration, "measure", lambda: Calibration(30, 40, 0.1))
+    monkeypatch.setattr(calibration, "measure", lambda: Calibration(30, 40, 0.1))
     monkeypatch.setattr(bench, "PARTS", {"history": bench.PARTS["history"]})
-    (tmp_path / "history.json").write_bytes(bench.msgspec.json.encode(found))
+    (tmp_path / "history.json").write_bytes(msgspec.json.encode(found))
     given = argparse.Namespace(keep=tmp_path, seconds=4.0, history=10_000_000, database="mariadb")
 
     ended = bench._all(given)
