@@ -21,6 +21,9 @@ from tests.servers.galera import Cluster
 
 QUEUES = "raw_market_data,processed-data,feed-recovery,chart-data,statistics-data,maintenance"
 PAUSE_S = 3.0
+NODE_READY_S = 240.0
+"""For a node of Galera that was killed: the others wait 20 s for a word of it, then it takes what it missed from one of
+them that is busy itself."""
 SELDOM = 600  # each point of a worker's transaction is fatal once in so many times
 
 
@@ -45,12 +48,17 @@ class Stack(Programs):
         super().__init__(folder)
         self.cluster = Cluster(folder / "galera", buffer_pool_mib=256) if database == "galera" else None
         self.database: MariaDB | PostgreSQL = (
-            self.cluster.nodes[0]  # that is written to, and killed
+            self.cluster.nodes[0]  # that is written to
             if self.cluster is not None
             else PostgreSQL(folder / "postgresql", shared_buffers_mib=256)
             if database == "postgresql"
             else MariaDB(folder / "mariadb", buffer_pool_mib=256)
         )
+        self._databases: list[MariaDB | PostgreSQL] = [self.database] if self.cluster is None else [*self.cluster.nodes]
+        """The one that is struck next comes first."""
+        if self.cluster is not None:
+            for node in self.cluster.nodes:
+                node.ready_s = NODE_READY_S
         self.redis = Redis(folder / "redis")
         self.ingest_port, self.web_port = free_port(), free_port()
         self.faults = folder / "faults"
@@ -117,7 +125,7 @@ class Stack(Programs):
 
     def watch(self) -> None:
         """Start again whatever ended, and insist where a polite request was not heard."""
-        for server in (self.database, self.redis):
+        for server in (*self._databases, self.redis):
             if not server.running:
                 self.own_ends[f"{server.name} ended by itself"] += 1
                 server.start()
@@ -131,6 +139,7 @@ class Stack(Programs):
             pid = server.pid
             server.kill()
             server.start()
+            self._pass_on()
             return pid
         return super().kill(name)
 
@@ -140,6 +149,7 @@ class Stack(Programs):
             pid = server.pid
             server.stop()
             server.start()
+            self._pass_on()
             return pid
         return super().term(name)
 
@@ -151,6 +161,8 @@ class Stack(Programs):
                 self.wait(PAUSE_S)
             finally:
                 thaw(pid)
+        if pid == self._databases[0].pid:
+            self._pass_on()
 
     def pid(self, name: str) -> int:
         """The process id of a server or program."""
@@ -166,7 +178,11 @@ class Stack(Programs):
             return []
 
     def _server(self, name: str) -> Server | None:
-        return {"database": self.database, "redis": self.redis}.get(name)
+        return {"database": self._databases[0], "redis": self.redis}.get(name)
+
+    def _pass_on(self) -> None:
+        """On Galera the nodes are struck in turn."""
+        self._databases.append(self._databases.pop(0))
 
     # --- ending ----------------------------------------------------------------------------------------------
 
