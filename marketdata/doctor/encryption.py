@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from marketdata.storage import storage
 
 SOON = datetime.timedelta(days=21)
 """A certificate that ends sooner is told."""
+_NEW_CERTIFICATE = _("put a new certificate there and start the ingest server again")
 
 
 def is_loopback(host: str) -> bool:
@@ -67,22 +69,32 @@ def terminals(now: datetime.datetime | None = None) -> Iterator[Finding]:
             remedy=_("set INGEST_TLS_CERT and INGEST_TLS_KEY, and take INGEST_ALLOW_PLAIN away"),
         )  # fmt: skip
         return
-    remedy = _("put a new certificate there and start the ingest server again")
     try:
-        certificate = x509.load_pem_x509_certificates(Path(settings.INGEST_TLS_CERT).read_bytes())[0]
+        yield _certificate(now)
     except (OSError, ValueError) as error:
         yield Finding(
             what="INGEST_TLS_CERT", value=type(error).__name__, wanted=_("a PEM file that we may read"),
-            level=Level.ERROR, remedy=remedy,
+            level=Level.ERROR, remedy=_NEW_CERTIFICATE,
         )  # fmt: skip
-        return
-    ends = certificate.not_valid_after_utc
+
+
+def certificate() -> Iterator[Finding]:
+    """How long the certificate of terminals is good; nothing where this process cannot read it, as a worker without an
+    ingest server beside it."""
+    if settings.INGEST_TLS_CERT:
+        with suppress(OSError, ValueError):
+            yield _certificate(None)
+
+
+def _certificate(now: datetime.datetime | None) -> Finding:
+    """Raises OSError where the file cannot be read, ValueError where it is no certificate."""
+    ends = x509.load_pem_x509_certificates(Path(settings.INGEST_TLS_CERT).read_bytes())[0].not_valid_after_utc
     left = ends - (now or datetime.datetime.now(datetime.UTC))
-    yield Finding(
+    return Finding(
         what="INGEST_TLS_CERT", value=format_lazy(_("good until {date}"), date=ends.date()),
         wanted=format_lazy(_("for {days} days at least"), days=SOON.days),
         level=Level.ERROR if left <= datetime.timedelta() else Level.WARNING if left < SOON else Level.OK,
-        remedy=remedy,
+        remedy=_NEW_CERTIFICATE,
     )  # fmt: skip
 
 

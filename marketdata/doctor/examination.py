@@ -58,7 +58,7 @@ def recheck() -> None:
     """Raise an alarm for each setting that is wrong now, and clear those that are right again."""
     unsafe = [
         *servers.database(), *standbys.database_nodes(), *servers.redis_servers(), *standbys.sentinels(),
-        *disks.archive(),
+        *disks.archive(), *encryption.certificate(),
     ]  # fmt: skip
     found = {UNSAFE: unsafe, DISK: list(disks.disks())}
     for code, one in ((code, one) for code, some in found.items() for one in some):

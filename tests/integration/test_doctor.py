@@ -283,6 +283,21 @@ def test_a_certificate_that_ends_soon_is_told(settings, tmp_path, days, level):
 
 
 @pytest.mark.once
+def test_a_certificate_that_ends_soon_is_an_alarm_until_there_is_another(settings, tmp_path):
+    def active() -> bool:
+        doctor.recheck()
+        return Alarm.objects.filter(code="unsafe_setting", subject="INGEST_TLS_CERT", cleared_at=None).exists()
+
+    settings.INGEST_TLS_CERT = certificate(tmp_path, 20)
+    soon = active()
+    certificate(tmp_path, 100)
+    renewed = active()
+    settings.INGEST_TLS_CERT = "/nowhere.pem"  # a worker on a host without an ingest server
+
+    assert (soon, renewed, active()) == (True, False, False)
+
+
+@pytest.mark.once
 def test_what_goes_to_other_machines_in_plain_text_is_named(settings):
     settings.REDIS_URL, settings.BROKER_URL = "redis://:x@redis.example.com/0", "amqps://rabbit.example.com"
     plain, sealed = list(encryption.connections())

@@ -294,6 +294,7 @@ def test_doctor_asks_every_node_for_what_the_promises_rest_on(empty: Cluster, se
     second.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2;")
     first.sql("SET GLOBAL wsrep_ignore_apply_errors = 7;")
     third.sql("SET GLOBAL wsrep_ignore_apply_errors = 7;")
+    first.sql("SET GLOBAL wsrep_sst_method = 'rsync';")
     try:
         wrong = examined()
         with pytest.raises(doctor.UnsafeDatabase, match="wsrep_ignore_apply_errors"):
@@ -302,6 +303,7 @@ def test_doctor_asks_every_node_for_what_the_promises_rest_on(empty: Cluster, se
     finally:
         second.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 1;")
         first.sql("SET GLOBAL wsrep_ignore_apply_errors = 0;")
+        first.sql("SET GLOBAL wsrep_sst_method = 'mariabackup';")
         third.sql("SET GLOBAL wsrep_ignore_apply_errors = 0;")
 
     assert [one.words for one in right.values() if one.level is not doctor.Level.OK] == []
@@ -311,6 +313,7 @@ def test_doctor_asks_every_node_for_what_the_promises_rest_on(empty: Cluster, se
     }  # fmt: skip
     assert told == {
         "mysql: wsrep_ignore_apply_errors": ("7", doctor.Level.ERROR),
+        "mysql: wsrep_sst_method": ("rsync", doctor.Level.WARNING),
         "mysql: innodb_flush_log_at_trx_commit of the other nodes": (f"{second.address}: 2", doctor.Level.ERROR),
         "mysql: wsrep_ignore_apply_errors of the other nodes": (f"{third.address}: 7", doctor.Level.ERROR),
         "CACHE_ENGINE": ("MEMORY", doctor.Level.ERROR),

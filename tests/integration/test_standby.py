@@ -19,6 +19,7 @@ from tests import boards
 from tests.market import NINE_US
 from tests.road import Road
 from tests.servers.postgresql import DATABASE, PASSWORD, USER, PostgreSQL, Standby
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.skipif(os.environ.get("DB") != "postgresql", reason="PostgreSQL's own"),
@@ -60,6 +61,21 @@ def pair(django_db_blocker: DjangoDbBlocker) -> Iterator[tuple[PostgreSQL, Stand
 def batch(seq: int) -> bytes:
     row = {"symbol": "005930", "time": NINE_US + seq, "price": "70000", "size": 1, "seq": seq}
     return wire.encode_rows(seq, "krx", 1, [row])
+
+
+def test_a_replica_that_no_commit_waits_for_is_told(pair):
+    first, _ = pair
+
+    def told() -> bool:
+        (flag,) = [one for one in storage().flags() if one.name == "synchronous_standby_names"]
+        return not flag.is_right
+
+    awaited = told()
+    first.sql("ALTER SYSTEM RESET synchronous_standby_names;")
+    first.sql("SELECT pg_reload_conf();")
+
+    assert not awaited
+    until(told, seconds=60, what="nobody is waited for")
 
 
 def test_all_goes_on_with_the_server_that_was_promoted(pair, redis, redis_server, tmp_path):

@@ -150,7 +150,7 @@ class Node(MariaDB):
         command += [
             "--wsrep-on=ON", f"--wsrep-provider={library}", f"--wsrep-cluster-name={NAME}",
             f"--wsrep-cluster-address=gcomm://{','.join(self.members)}", f"--wsrep-node-name={self.node_name}",
-            "--wsrep-sst-method=mariabackup", "--wsrep-sst-auth=root:", f"--wsrep-node-address={self.host}",
+            "--wsrep-sst-auth=root:", f"--wsrep-node-address={self.host}",
             f"--wsrep-node-incoming-address={self.address}",
             f"--wsrep-sst-receive-address={self.host}:{self._snapshot_port}",
             f"--wsrep-provider-options={';'.join(options)}",

@@ -16,13 +16,14 @@ _SERVER = (
     "version", "innodb_flush_log_at_trx_commit", "innodb_doublewrite", "log_bin", "sync_binlog", "local_infile",
     "max_allowed_packet", "read_only",
 )  # fmt: skip
+_MEMBER = ("wsrep_ignore_apply_errors", "wsrep_sst_method")
 _SESSION = ("sql_mode", "time_zone", "tx_isolation", "innodb_strict_mode")
 
 
 def of_server(query: cluster.Query) -> list[Flag]:
     """What a server has set for everybody; of a node of a cluster also what makes it one of Naru's."""
     is_member = cluster.is_member(query)
-    found = _found(query, "global", (*_SERVER, "wsrep_ignore_apply_errors") if is_member else _SERVER)
+    found = _found(query, "global", (*_SERVER, *_MEMBER) if is_member else _SERVER)
     flag = partial(Flag.of, found)
     flags = [
         flag(
@@ -65,15 +66,23 @@ def of_server(query: cluster.Query) -> list[Flag]:
         ),
     ]  # fmt: skip
     if is_member:
-        flags.append(
+        flags += [
             flag(
                 "wsrep_ignore_apply_errors", "0", found["wsrep_ignore_apply_errors"] == "0",
                 _(
                     "SET GLOBAL wsrep_ignore_apply_errors=0, and in its configuration (docker/mariadb/galera.cnf):"
                     " a node on which a change of a table failed would go on without it, and lose a day in silence"
                 ),
-            )
-        )  # fmt: skip
+            ),
+            flag(
+                "wsrep_sst_method", "mariabackup", found["wsrep_sst_method"] == "mariabackup",
+                _(
+                    "SET GLOBAL wsrep_sst_method=mariabackup, and in its configuration (docker/mariadb/galera.cnf):"
+                    " with another one a node that gives a whole copy takes no writes meanwhile"
+                ),
+                is_vital=False,
+            ),
+        ]  # fmt: skip
     return flags
 
 

@@ -161,6 +161,10 @@ class PostgreSQL(PostgreSQLHistory):
         places = ", ".join(f"current_setting('{name}')" for name in names)
         found = {name: str(value) for name, value in zip(names, self._query(f"SELECT {places}")[0], strict=True)}
         standby = bool(self._query("SELECT pg_is_in_recovery()")[0][0])
+        awaited, replicas = self._query(
+            "SELECT current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication"
+            " WHERE state IS DISTINCT FROM 'backup' AND application_name <> 'pg_basebackup')"
+        )[0]
 
         flag = partial(Flag.of, found)
 
@@ -194,6 +198,16 @@ class PostgreSQL(PostgreSQLHistory):
                 name="read-only", value="on" if standby or found["default_transaction_read_only"] == "on" else "off",
                 wanted="off", is_right=not standby and found["default_transaction_read_only"] == "off",
                 remedy=_("promote it, SET default_transaction_read_only=off, or point DATABASE_URL at the writer"),
+                is_vital=False,
+            ),
+            Flag(
+                name="synchronous_standby_names", value=str(awaited),
+                wanted=_("the name of a replica, where one follows"),
+                is_right=standby or not replicas or bool(awaited),
+                remedy=_(
+                    "ALTER SYSTEM SET synchronous_standby_names = 'standby', and SELECT pg_reload_conf(): commits wait"
+                    " for no replica, and one that takes over lacks the newest of what was acknowledged"
+                ),
                 is_vital=False,
             ),
         ]  # fmt: skip
