@@ -45,6 +45,11 @@ DATASET_BYTES = Gauge("naru_dataset_bytes", "Bytes held by the unified dataset",
 STORAGE_FAILING = Gauge(
     "naru_storage_failing", "1 while batches cannot be stored, whatever is in them", multiprocess_mode="livemax"
 )
+CERTIFICATE_END = Gauge(
+    "naru_certificate_end_timestamp_seconds",
+    "Unix time when the certificate that ingest shows terminals ends; 0 where none is shown",
+    multiprocess_mode="livemax",
+)
 CLOCK_OFFSET = Gauge(
     "naru_clock_offset_seconds",
     "A terminal's clock minus the ingest server's, by client",

@@ -6,7 +6,7 @@ Asked by `manage.py doctor`, before the ingest server acknowledges anything, and
 
 from __future__ import annotations
 
-from marketdata.doctor.encryption import is_loopback
+from marketdata.doctor.encryption import certificate_end, is_loopback
 from marketdata.doctor.examination import UnsafeDatabase, examine, recheck, refuse_unsafe
 from marketdata.doctor.findings import Finding, Level, status, table
 
@@ -14,6 +14,7 @@ __all__ = [
     "Finding",
     "Level",
     "UnsafeDatabase",
+    "certificate_end",
     "examine",
     "is_loopback",
     "recheck",

@@ -78,6 +78,12 @@ def terminals(now: datetime.datetime | None = None) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def certificate_end() -> datetime.datetime:
+    """When the certificate of terminals ends; OSError where the file cannot be read, ValueError where it is no
+    certificate."""
+    return x509.load_pem_x509_certificates(Path(settings.INGEST_TLS_CERT).read_bytes())[0].not_valid_after_utc
+
+
 def certificate() -> Iterator[Finding]:
     """How long the certificate of terminals is good; nothing where this process cannot read it, as a worker without an
     ingest server beside it."""
@@ -88,7 +94,7 @@ def certificate() -> Iterator[Finding]:
 
 def _certificate(now: datetime.datetime | None) -> Finding:
     """Raises OSError where the file cannot be read, ValueError where it is no certificate."""
-    ends = x509.load_pem_x509_certificates(Path(settings.INGEST_TLS_CERT).read_bytes())[0].not_valid_after_utc
+    ends = certificate_end()
     left = ends - (now or datetime.datetime.now(datetime.UTC))
     return Finding(
         what="INGEST_TLS_CERT", value=format_lazy(_("good until {date}"), date=ends.date()),

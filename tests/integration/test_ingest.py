@@ -459,6 +459,13 @@ def replay(road: Road, folder: Path, *options: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.once
+def test_when_the_certificate_ends_is_a_metric(secure, certificate):
+    ends = x509.load_pem_x509_certificate(certificate[0].read_bytes()).not_valid_after_utc
+
+    assert secure.metric("naru_certificate_end_timestamp_seconds") == ends.timestamp()
+
+
+@pytest.mark.once
 def test_a_real_terminal_delivers_over_tls_to_a_server_whose_certificate_it_was_given(secure, certificate, tmp_path):
     secure.worker()
 

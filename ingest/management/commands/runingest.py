@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from ingest import limits
 from ingest.connection import tls_context
 from ingest.server import Server
-from marketdata import doctor
+from marketdata import doctor, metrics
 from marketdata.launcher import liveness
 from marketdata.limits import open_files
 from marketdata.monitoring import listener
@@ -55,6 +55,7 @@ class Command(BaseCommand):
         try:
             if cert:
                 tls, binding = tls_context(cert, key)
+                metrics.CERTIFICATE_END.set(doctor.certificate_end().timestamp())
         except (OSError, ValueError) as error:
             raise CommandError(
                 _(
