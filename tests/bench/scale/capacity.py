@@ -162,8 +162,15 @@ def others_cores(found: Scale, soak: Soak | None) -> float:
     """Of the processes that the run with upkeep does not have: alerts, backups, hourly upkeep, the launcher."""
     if soak is None:
         return 0.0
+    slower = slower_than(found, soak)
     known = {*found.symbols[0].small_cpu_us, soak.database, "redis", _MARKET}
-    return sum(one.cpu_percent for one in soak.programs if one.program not in known) / 100
+    return sum(one.cpu_percent for one in soak.programs if one.program not in known) / 100 / slower
+
+
+def slower_than(found: Scale, soak: Soak) -> float:
+    """How many times as long the processor took in the soak for the same: machines of one kind differ by day. That of
+    before, for afterwards other work may be beside it."""
+    return soak.before.processor_ms / found.before.processor_ms
 
 
 def processes_mib(found: Scale, soak: Soak | None) -> float:
@@ -208,12 +215,13 @@ def _checks_of_upkeep(found: Scale, made: Model, soak: Soak | None) -> list[Chec
     ]
     if soak is not None:
         sockets_cores = soak.messages / soak.minutes / 60 * made.us_a_frame / 1e6
-        others = others_cores(found, soak)
+        others, slower = others_cores(found, soak), slower_than(found, soak)
         checks.append(
             Check(
-                f"cores of everything in the soak, {soak.rows_per_s:,.0f} rows/s (counted as batches of {small})",
+                f"cores of everything in the soak, {soak.rows_per_s:,.0f} rows/s (counted as batches of {small}); its"
+                f" processor was {slower:.1f} times as slow, and the measured is divided by that",
                 made.cores(soak.rows_per_s, small, 0) + sockets_cores + others,
-                sum(one.cpu_percent for one in soak.programs if one.program != _MARKET) / 100,
+                sum(one.cpu_percent for one in soak.programs if one.program != _MARKET) / 100 / slower,
                 "fewer trades make fewer statistics due than the model has it",
             )
         )
