@@ -121,6 +121,11 @@ class InFlightWindow:
         return self._settled_at > float("-inf")
 
     @property
+    def oldest_us(self) -> int:
+        """When the batch was received (microseconds UTC) that has waited for its commit the longest; 0 for none."""
+        return next(iter(self.by_number.values())).received_us if self.by_number else 0
+
+    @property
     def messages(self) -> int:
         """Celery messages that are out and counted on."""
         return len(self._open)

@@ -141,6 +141,7 @@ class Server:
             await asyncio.sleep(TICK_S)
             self.sessions.tick(time.monotonic(), time.time_ns() // 1000)
             self.delivery.pump()
+            metrics.OLDEST_BATCH.set(self.delivery.in_flight.oldest_us / 1e6)
 
     async def _alarm(self) -> None:
         """Say what is wrong as alarms, and take them back; what the database does not take now is tried again."""

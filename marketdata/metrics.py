@@ -63,6 +63,11 @@ PUBLISH_FAILURES = Counter("naru_publish_failures_total", "Messages the broker d
 REDRIVEN = Counter(
     "naru_redriven_batches_total", "Batches sent to the workers again because they did not commit in time"
 )
+OLDEST_BATCH = Gauge(
+    "naru_oldest_batch_received_timestamp_seconds",
+    "When the batch was received that waits for its commit the longest; 0 while none waits",
+    multiprocess_mode="livemostrecent",
+)
 COMMIT_SECONDS = Histogram("naru_commit_seconds", "From receiving a batch to knowing it is committed", buckets=SECONDS)
 
 # worker
@@ -129,8 +134,12 @@ TASK_SUCCESS = Gauge(
     "naru_task_success_timestamp_seconds", "When a task last ended well", ["task"], multiprocess_mode="mostrecent"
 )
 
-# the one-command run
-PROGRAM_EXITS = Counter("naru_program_exits_total", "Times a program ended and was started again", ["program"])
+# whoever starts others: the one-command run, runworkers
+PROGRAM_EXITS = Counter(
+    "naru_program_exits_total",
+    "Times a program of the run, or a process of a worker before its time, ended and was started again",
+    ["program"],
+)
 
 # alerts
 ALERTS = Counter("naru_alerts_total", "Alerts that rules of people gave, by kind", ["kind"])

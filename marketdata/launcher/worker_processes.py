@@ -51,13 +51,22 @@ class _Place:
 
 
 class WorkerProcesses:
-    """`count` processes that each do `work(number, deadline)`, numbered from 1. Its answer is their exit status."""
+    """`count` processes that each do `work(number, deadline)`, numbered from 1. Its answer is their exit status;
+    `failed` is called for each that ended with another one than 0, or was killed, before all were told to end."""
 
-    def __init__(self, count: int, work: Callable[[int, Deadline], int], *, restart_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        count: int,
+        work: Callable[[int, Deadline], int],
+        *,
+        restart_s: float = 1.0,
+        failed: Callable[[], object] = lambda: None,
+    ) -> None:
         memory = memoryview(mmap.mmap(-1, 8 * count)).cast("d")
         self._places = [_Place(place + 1, Deadline(memory, place)) for place in range(count)]
         self._work = work
         self._restart_s = restart_s
+        self._failed = failed
 
     def run(self) -> None:
         """Returns when a signal to end has been handed on and all of them have ended. Of the main thread, and before
@@ -73,7 +82,7 @@ class WorkerProcesses:
                 if (heard := signal.sigtimedwait(ENDS, 0)) is not None:
                     ending = True
                     self._send(ENDS[signal.Signals(heard.si_signo)])
-                self._reap()
+                self._reap(ending)
                 self._end_overdue()
         finally:
             self._send(signal.SIGKILL)  # nobody is left unless this process fails
@@ -108,10 +117,16 @@ class WorkerProcesses:
                 sys.stderr.flush()
             os._exit(status)
 
-    def _reap(self) -> None:
+    def _reap(self, ending: bool) -> None:
         for place in self._places:
-            if place.pid and os.waitpid(place.pid, os.WNOHANG)[0]:
+            if not place.pid:
+                continue
+            ended, status = os.waitpid(place.pid, os.WNOHANG)
+            if ended:
                 place.pid = 0
+                if status and not ending:
+                    log.warning("ended process=%d number=%d status=%d", ended, place.number, status)
+                    self._failed()
 
     def _end_overdue(self) -> None:
         now = time.monotonic()

@@ -12,6 +12,7 @@ from typing import Any
 
 import redis
 from django.conf import settings
+from django.db import DatabaseError
 from prometheus_client import Metric
 
 from marketdata import alarms, backups
@@ -103,9 +104,10 @@ def _knows(sentinel: redis.Redis, master: str) -> bool:
 
 def _look_at_feeds(expectations: Expectations) -> Iterator[Metric]:
     now_us = batch_ledger.now_us()
-    newest = feed.newest(live_state.connection(), live_state.feeds())
+    there = live_state.feeds()
+    newest = feed.newest(live_state.connection(), there)
     yield figures.FEED_COMMITTED.family({(name,): one.committed_us / 1e6 for name, one in newest.items()})
-    expectations.read(newest)
+    expectations.read(there)  # one whose stream was emptied among them
     yield figures.FEED_OPEN.family(
         {(name,): float(is_open) for name, is_open in expectations.open_feeds(now_us).items()}
     )
@@ -115,7 +117,12 @@ def _look_at_feeds(expectations: Expectations) -> Iterator[Metric]:
 
 def _look_at_database() -> Iterator[Metric]:
     store, begin = storage(), time.monotonic()
-    store.clock_us()
+    try:
+        store.clock_us()
+    except DatabaseError as error:
+        if store.is_unready(error):
+            yield figures.GALERA_READY.of(0)  # of a node that answers with nothing else
+        raise
     yield figures.DATABASE_ANSWER.of(time.monotonic() - begin)
     yield figures.DATABASE_UP.of(1)
     state = store.server_state()
@@ -132,6 +139,8 @@ def _look_at_database() -> Iterator[Metric]:
     ):
         if value is not None:
             yield figure.of(float(value))
+    if state.galera_nodes is not None and settings.DATABASE_NODES:
+        yield figures.GALERA_NODES_EXPECTED.of(len(settings.DATABASE_NODES))
     ends = {table: [part.end for part in store.partitions(table) if part.end is not None] for table in PERIODS}
     yield figures.PARTITION_HEADROOM.family(
         {(table,): _start_s(max(found)) - time.time() for table, found in ends.items() if found}

@@ -82,6 +82,7 @@ DATABASE_REPLICA_LAG = Figure(
 GALERA_READY = Figure("naru_galera_ready", "1 when this node of a cluster takes questions")
 GALERA_PRIMARY = Figure("naru_galera_primary", "1 when this node is in the part of the cluster that may write")
 GALERA_NODES = Figure("naru_galera_nodes", "Nodes of the cluster that this one sees")
+GALERA_NODES_EXPECTED = Figure("naru_galera_nodes_expected", "Nodes that DATABASE_NODES names")
 GALERA_QUEUE = Figure("naru_galera_receive_queue_length", "Changes of other nodes that wait to be applied here")
 GALERA_PAUSED = Figure(
     "naru_galera_flow_control_paused_seconds_total", "How long this node's writes waited for a node that is behind"

@@ -25,6 +25,7 @@ from marketdata.calendar import trading_dates
 from marketdata.doctor import servers, standbys
 from marketdata.maintenance import nodes, retention, rollover
 from marketdata.models import Alarm, RolloverRun, Symbol
+from marketdata.monitoring.deployment import Deployment
 from marketdata.storage import StorageError, storage
 from marketdata.storage.backups import BackupError, Programs
 from marketdata.storage.base import HISTORY, TEMP
@@ -391,11 +392,28 @@ def test_the_drills_see_a_row_that_one_node_has_alone(empty: Cluster):
         empty.nodes[1].sql(f"{alone} DELETE FROM django_content_type WHERE app_label = 'nobody';")
 
 
-def test_what_the_boards_ask_of_a_cluster_has_an_answer(empty: Cluster, redis, tmp_path):
+def test_a_node_that_lost_the_others_is_told_as_not_ready(empty: Cluster, redis):
+    alone = empty.nodes[2]
+    alone.sql("SET GLOBAL wsrep_provider_options = 'gmcast.isolate=1';")
+    try:
+        until(lambda: alone.status("wsrep_cluster_status") == "non-Primary", seconds=120, what="it is alone")
+        with _pointed_at(alone):
+            families = list(Deployment([], wait_s=60).collect())
+    finally:
+        alone.sql("SET GLOBAL wsrep_provider_options = 'gmcast.isolate=0';")
+        until(lambda: alone.synced, seconds=120, what="the node is in step again")
+
+    told = {one.name: one.samples[0].value for one in families if one.samples}
+    assert (told["naru_galera_ready"], told["naru_database_up"]) == (0, 0)
+
+
+def test_what_the_boards_ask_of_a_cluster_has_an_answer(empty: Cluster, redis, tmp_path, settings):
+    settings.DATABASE_NODES = [node.address for node in empty.nodes]
     with boards.watched(tmp_path / "prometheus") as prometheus:
         boards.all_answered(prometheus, boards.GALERA)
 
         (nodes,) = prometheus.query("min(naru_galera_nodes)")
-        assert nodes["value"][1] == "3"
+        (expected,) = prometheus.query("min(naru_galera_nodes_expected)")
+        assert nodes["value"][1] == expected["value"][1] == "3"
         (paused,) = prometheus.query("naru_galera_flow_control_paused_seconds_total")
         assert float(paused["value"][1]) >= 0

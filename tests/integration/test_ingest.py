@@ -315,6 +315,7 @@ def server_or_skip(vendor: str) -> None:
 
 # --- back-pressure -------------------------------------------------------------------------------------------------
 
+OLDEST = "naru_oldest_batch_received_timestamp_seconds"
 LIMIT = 1 << 20
 BIG = "x" * 200_000
 SLACK = 3 * (256 << 10) + len(BIG)  # what one read of each connection may bring before it is stopped
@@ -354,6 +355,7 @@ def test_a_full_server_stops_reading_and_goes_on_when_workers_come(full):
     left = push(full, terminal, range(1, 121))
     held = full.metric("naru_inflight_bytes")
     paused = full.metric("naru_reading_paused")
+    until(lambda: full.metric(OLDEST) > 0, seconds=60, what="since when the oldest waits")
 
     sender = _sending(terminal, left)  # a frame it has begun goes on as soon as the server reads again
     full.worker()
@@ -365,6 +367,7 @@ def test_a_full_server_stops_reading_and_goes_on_when_workers_come(full):
     assert stored() == one_to(120)
     until(lambda: full.metric("naru_inflight_bytes") == 0, seconds=60, what="nothing is held any more")
     until(lambda: full.metric("naru_reading_paused") == 0, seconds=60, what="it is read again")
+    until(lambda: full.metric(OLDEST) == 0, seconds=60, what="none waits any more")
 
 
 @pytest.mark.once

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError
 from prometheus_client.parser import text_string_to_metric_families
 
 import marketdata
@@ -89,6 +90,7 @@ def test_a_worker_that_is_killed_takes_nothing_with_it_and_the_port_comes_back_w
         until(lambda: told_by(port).get(("naru_stored_ticks_total",)) == 1, seconds=120, what="a tick is stored")
         folder = tmp_path / "road/metrics" / str(port)
         before = children_of(road.processes["worker"].pid)
+        assert told_by(port)["naru_program_exits_total", ("program", "worker-process")] == 0
 
         for child in before:
             os.kill(child, signal.SIGKILL)
@@ -97,6 +99,7 @@ def test_a_worker_that_is_killed_takes_nothing_with_it_and_the_port_comes_back_w
             lambda: len(children_of(road.processes["worker"].pid) - before) == 2, seconds=120, what="others are there"
         )
         assert told_by(port)["naru_stored_ticks_total",] == 1
+        assert told_by(port)["naru_program_exits_total", ("program", "worker-process")] == 2
         owners = {path.stem.rpartition("_")[2] for path in folder.glob("*.db")}
         assert not owners & {str(child) for child in before}
         road.kill("worker")
@@ -221,6 +224,16 @@ def test_silence_of_a_market_that_never_closes_is_too_long_on_a_sunday_too(told_
 
 
 @pytest.mark.once
+def test_a_feed_that_nobody_owns_is_known_by_its_latest_trades_where_its_stream_is_gone(told_at, redis):
+    Client.objects.create_with_secret(name="second", source=Source.objects.get(code="KIS"), may_send=True)
+    pipeline = redis.pipeline(transaction=False)
+    live_state.remember(pipeline, market.ticks([{"symbol": "005930"}], feed="shared"))
+    pipeline.execute()
+
+    assert of_feeds(told_at(2026, 11, 20, 10, 0), "naru_feed_silence_limit_seconds")["shared"] == 300
+
+
+@pytest.mark.once
 def test_a_terminal_is_expected_by_the_markets_of_what_it_sends(told_at):
     def expected(*when):
         told = told_at(*when)
@@ -292,3 +305,15 @@ def test_a_database_that_answers_and_does_not_tell_all_is_up_once(redis, monkeyp
 
     assert [sample.value for one in families for sample in one.samples] == [1]
     assert samples(Deployment([], wait_s=PATIENCE_S).collect())["naru_look_failed", ("part", "database")] == 1
+
+
+def test_a_node_that_refuses_every_question_is_told_as_not_ready(redis, vendor, monkeypatch):
+    def refused(self):
+        raise OperationalError(1047, "WSREP has not yet prepared node for application use")
+
+    monkeypatch.setattr(type(storage()), "clock_us", refused)
+
+    told = samples(Deployment([], wait_s=PATIENCE_S).collect())
+
+    assert told["naru_database_up",] == 0
+    assert told.get(("naru_galera_ready",)) == (0 if vendor == "mariadb" else None)

@@ -10,6 +10,7 @@ from celery import current_app
 from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
+from marketdata import metrics
 from marketdata.launcher.worker_processes import WorkerProcesses
 from marketdata.monitoring import listener
 from marketdata.realtime import worker_pool
@@ -41,4 +42,9 @@ class Command(BaseCommand):
             loglevel=options["loglevel"],
         )
         listener.start()
-        WorkerProcesses(options["processes"], lambda number, deadline: serve(number=number, deadline=deadline)).run()
+        failures = metrics.PROGRAM_EXITS.labels("worker-process")  # there from the start: the first is an increase, too
+        WorkerProcesses(
+            options["processes"],
+            lambda number, deadline: serve(number=number, deadline=deadline),
+            failed=failures.inc,
+        ).run()

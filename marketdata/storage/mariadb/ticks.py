@@ -75,6 +75,7 @@ _REMEDIES = {
     ),
 }
 
+_UNREADY = 1047  # "WSREP has not yet prepared node for application use"
 NODE_ANSWER_S = 3
 """For an answer of another node; each is asked a few values, not its tables."""
 
@@ -135,6 +136,9 @@ class MariaDB(MariaDBHistory):
 
     def remedy(self, error: BaseException) -> str | Promise:
         return _REMEDIES.get(_number(error) or 0, REMEDY)
+
+    def is_unready(self, error: BaseException) -> bool:
+        return _number(error) == _UNREADY
 
     def server_state(self) -> ServerState:
         names = (

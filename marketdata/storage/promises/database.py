@@ -164,6 +164,11 @@ class Database(abc.ABC):
         """How the server is doing; a file has none."""
         return ServerState()
 
+    def is_unready(self, error: BaseException) -> bool:
+        """Whether this is how a node of a cluster refuses whatever it is asked: it has lost the others, or is not yet
+        in step with them."""
+        return False
+
     def cipher(self) -> str:
         """What this session is encrypted by; empty if by nothing."""
         return ""

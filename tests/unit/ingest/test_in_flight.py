@@ -124,6 +124,21 @@ def test_bytes_are_counted_from_receipt_to_commit():
     assert (held, in_flight.bytes, len(in_flight)) == (150, 50, 1)
 
 
+def test_the_oldest_is_told_by_when_it_was_received_until_it_is_settled():
+    in_flight = window()
+    told = [in_flight.oldest_us]
+    for seq in (1, 2):
+        one = entry(seq)
+        one.received_us = seq * 10
+        in_flight.add(one)
+        told.append(in_flight.oldest_us)
+    for seq in (1, 2):
+        in_flight.settle(1 << 32 | seq, 1.0)
+        told.append(in_flight.oldest_us)
+
+    assert told == [0, 10, 10, 20, 0]
+
+
 def test_a_batch_nobody_knows_is_settled_without_harm():
     assert window().settle(77, 1.0) is None
 

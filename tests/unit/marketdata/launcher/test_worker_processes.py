@@ -99,3 +99,37 @@ def test_a_starter_that_was_stopped_and_goes_on_has_heard_nothing(starter):
 
     assert begun(starter)[0] == 2
     assert not ended(pids[1])
+
+
+COUNTING = """
+import os, signal, time
+from marketdata.launcher.worker_processes import WorkerProcesses
+
+failures = []
+
+def work(number, deadline):
+    signal.signal(signal.SIGUSR1, lambda *_: os._exit(0))
+    print(os.getpid(), len(failures), flush=True)
+    while True:
+        time.sleep(0.01)
+
+WorkerProcesses(1, work, restart_s=0.0, failed=lambda: failures.append(1)).run()
+print(len(failures), flush=True)
+"""
+
+
+def test_one_that_crashes_is_told_and_one_that_ends_as_it_is_to_is_not():
+    process = subprocess.Popen([sys.executable, "-c", COUNTING], stdout=subprocess.PIPE, text=True)
+    try:
+        first, before = begun(process)
+        os.kill(first, signal.SIGUSR1)
+        second, after_its_end = begun(process)
+        os.kill(second, signal.SIGKILL)
+        _third, after_a_crash = begun(process)
+        process.send_signal(signal.SIGTERM)
+
+        assert process.communicate(timeout=60)[0] == "1\n"
+        assert (before, after_its_end, after_a_crash) == (0, 0, 1)
+    finally:
+        process.kill()
+        process.communicate()
