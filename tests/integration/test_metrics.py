@@ -225,7 +225,9 @@ def test_silence_of_a_market_that_never_closes_is_too_long_on_a_sunday_too(told_
 
 @pytest.mark.once
 def test_a_feed_that_nobody_owns_is_known_by_its_latest_trades_where_its_stream_is_gone(told_at, redis):
-    Client.objects.create_with_secret(name="second", source=Source.objects.get(code="KIS"), may_send=True)
+    Client.objects.create_with_secret(
+        name="second", source=Source.objects.get(code="KIS"), may_send=True, feeds="shared"
+    )
     pipeline = redis.pipeline(transaction=False)
     live_state.remember(pipeline, market.ticks([{"symbol": "005930"}], feed="shared"))
     pipeline.execute()
