@@ -20,14 +20,15 @@ MOST_SYMBOLS = 500
 @dataclass(slots=True)
 class Refill:
     """What is read from the database: first what was taken back or put back since `since_us`, then commits from behind
-    `place` up to `until_us`. Then the feed goes on behind `offset` of `epoch`, which was asked before: nothing is
-    between the two."""
+    `place` up to `until_us`. Then the feed goes on behind `offset` of `epoch`, which was asked before, as was
+    `begun_us`: nothing is between the two."""
 
     epoch: str
     offset: int
     since_us: int
     until_us: int
     place: Place
+    begun_us: int
     is_corrected: bool = False
 
 

@@ -22,7 +22,7 @@ from fanout.messages import Message, Page
 from fanout.positions import Position
 from marketdata import metrics
 from marketdata.ledger import commits, voided
-from marketdata.ledger.commits import Place
+from marketdata.ledger.commits import OVERLAP_US, Place
 from marketdata.maintenance.leases import Lease
 from marketdata.models import Feed, VoidedTick
 from marketdata.realtime import feed as feeds
@@ -40,8 +40,6 @@ BLOCK_MS = 200
 SAVE_S = 1.0
 LOOK_S = 5.0
 """How often other feeds are looked for, and whether the lease is still ours."""
-OVERLAP_US = 15_000_000
-"""A commit is seen by others so much later than it says at most: a transaction takes 10 s at most."""
 OPEN_US = 10 * MINUTE_US  # minutes that may be open at once
 MOST_STATISTICS, MOST_VOIDED = 500, 1_000
 
@@ -166,7 +164,8 @@ class Publisher:
         if reached != position.offset:
             self._delivery.settle()
             position.offset, position.published_us, position.delivered_us = reached, newest_us, now_us()
-            position.committed_us = min(newest_us, self._pending.get(position.feed, newest_us))
+            # Nor later than now: what a clock that is ahead says would leave out what others commit meanwhile.
+            position.committed_us = min(newest_us, self._pending.get(position.feed, newest_us), now_us())
 
     def _publish(self, course: Course, page: Page) -> None:
         self._send(messages.of_page(page, self._form))
@@ -184,9 +183,10 @@ class Publisher:
         position = course.position
         epoch = feeds.current_epoch(self._redis)
         _, offset = feeds.current_bounds(self._redis, position.feed)
-        since_us = max(position.committed_us - OVERLAP_US, 0)
-        course.refill = Refill(epoch, offset, since_us, now_us(), Place(since_us))
-        position.newest_us = max(position.published_us, course.refill.until_us)
+        begun_us, since_us = now_us(), max(position.committed_us - OVERLAP_US, 0)
+        until_us = commits.until_us(position.feed, begun_us)  # after the offset: what lies before it is committed
+        course.refill = Refill(epoch, offset, since_us, until_us, Place(since_us), begun_us)
+        position.newest_us = max(position.published_us, until_us)
         metrics.FANOUT_REFILLS.inc()
         log.info("database is read for what the feed has no more feed=%s since_us=%d", position.feed, since_us)
 
@@ -209,10 +209,13 @@ class Publisher:
             self._delivery.settle()
             position.delivered_us = now_us() if parts else position.delivered_us
             refill.place = place
-            position.committed_us = position.published_us = max(position.published_us, place.committed_us)
+            position.published_us = max(position.published_us, place.committed_us)
+            # Behind what waits for the feed, `published_us` may be, and `committed_us` may not.
+            position.committed_us = max(position.committed_us, min(place.committed_us, refill.begun_us))
             return
         position.epoch, position.offset = refill.epoch, refill.offset
-        position.committed_us = position.published_us = refill.until_us
+        position.published_us = max(position.published_us, refill.until_us)
+        position.committed_us = refill.begun_us
         course.refill = None
 
     # --- candles and statistics ---------------------------------------------------------------------------------------

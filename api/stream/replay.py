@@ -35,7 +35,8 @@ from api.stream.requests import From
 from api.stream.stored import EventKey
 from api.stream.stored_pages import Cut, Had, Stored
 from api.stream.subscriber import Subscriber
-from marketdata.ledger.commits import Place
+from marketdata.ledger import commits
+from marketdata.ledger.commits import CLOCKS_US, OVERLAP_US, Place
 from marketdata.realtime import feed as feeds
 from marketdata.storage import StorageError
 from marketdata.types.minute_bars import Bars
@@ -47,9 +48,8 @@ log = logging.getLogger(__name__)
 ENTRIES = 20
 CLOCK_ENTRIES = 10  # that tell the feed's time
 LONGEST_US = DAY_US  # back from now
-OVERLAP_US, STEP_US = 15_000_000, 5_000_000
-"""How much is read again of what lies before a moment, for a commit may reach the feed after later ones; and the steps
-of that, so that those who come back together read the same pages."""
+STEP_US = 5_000_000
+"""In such steps what lies before a moment is read again, so that those who come back together read the same pages."""
 PROGRESS_US = 1_000_000  # of commits, between two messages that tell how far a replay from Redis is
 MOST_TOUCHED = 20_000  # minute candles that are kept in mind to be told
 
@@ -101,7 +101,8 @@ class Replay:
         try:
             await self._hub.place(self._channel)
             reason = await self._out_of_ring(since)
-            at_us = None if since.at is None else int(since.at.timestamp() * 1e6)
+            # No later than now: it may be of a clock that is ahead, and others have committed more meanwhile.
+            at_us = None if since.at is None else min(int(since.at.timestamp() * 1e6), _now_us())
             from_database = bool(reason) and at_us is not None and at_us > _now_us() - LONGEST_US
             if reason and not from_database:
                 first, _ = await feeds.bounds(self._hub.commands, self._channel.feed)
@@ -236,7 +237,7 @@ class Replay:
             first, _ = await feeds.bounds(hub.commands, channel.feed)
             if first - 1 <= cut.offset:
                 return cut
-            start_us = cut.until_us - OVERLAP_US  # it took so long that Redis went on without us
+            start_us = cut.at_us - OVERLAP_US  # it took so long that Redis went on without us
 
     async def _cut(self) -> Cut:
         """The same for all who come at the same time: only so do they read the same pages."""
@@ -246,7 +247,9 @@ class Replay:
                 # Asked before the database is: what is in the feed by then has been committed.
                 _, offset = await feeds.bounds(hub.commands, channel.feed)
                 await hub.same()
-                channel.cut = Cut(hub.epoch, offset, _now_us())
+                epoch, at_us = hub.epoch, _now_us()
+                until_us = await hub.replays.ask(commits.until_us, channel.feed, at_us)
+                channel.cut = Cut(epoch, offset, at_us, until_us)
             return channel.cut
 
     async def _give_stored(self, part: Stored) -> None:
@@ -275,7 +278,7 @@ class Replay:
         codes, one = self._one.channels["statuses"], self._one
         if not codes or begin_us is None or self._has_statuses:
             return
-        since_us, until_us = max(begin_us, _now_us() - LONGEST_US) - OVERLAP_US, _now_us()
+        since_us, until_us = max(begin_us, _now_us() - LONGEST_US) - OVERLAP_US, _now_us() + CLOCKS_US
         after: EventKey | None = None
         while one.ending is None:
             found, after = await self._hub.replays.ask(

@@ -90,10 +90,11 @@ def parts(found: Iterable[Ticks]) -> list[Stored]:
 @dataclass(frozen=True, slots=True)
 class Cut:
     """Up to `until_us` the database tells what was committed, from behind `offset` on Redis does. Nothing is between
-    the two: the offset was asked first."""
+    the two: the offset was asked first, at `at_us`."""
 
     epoch: str
     offset: int
+    at_us: int
     until_us: int
     made_at: float = field(default_factory=time.monotonic)
 

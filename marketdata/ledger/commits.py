@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from marketdata.models import IngestBatch, IngestBatchDay, Symbol
 from marketdata.storage import storage
@@ -16,6 +16,13 @@ from marketdata.storage.base import Span
 from marketdata.types.tick_arrays import TICK_BITS, Ticks
 from marketdata.types.units import day_of
 
+CLOCKS_US = 5_000_000
+"""So far apart the clocks of two hosts may be: of one that commits, and of another one or of the reader. Twice
+CLOCK_OFFSET_ALARM_S as it is by itself, for of two hosts each may be as far from the database's."""
+TRANSACTION_US = 10_000_000
+"""A transaction takes no longer, so others see a commit so much later than it says at most."""
+OVERLAP_US = TRANSACTION_US + CLOCKS_US
+"""How much is read again of what lies before a moment: it may have been committed, or seen, after it."""
 PAGE_BATCHES, PAGE_ROWS = 200, 20_000
 SLOT_US, SLOT_ROWS = 5_000_000, 1_000
 """A page of more rows than that ends where a slot of commits does, so that those who began at other places read the
@@ -66,6 +73,14 @@ def read(feed: str, symbols: frozenset[str] | None, begin: Place, until_us: int)
     # Not the whole stretches: one late tick makes that of its batch hours long.
     found = storage().read_spans(feed, spans, batches=order)
     return [_in_order(part, order) for part in found], place
+
+
+def until_us(feed: str, now_us: int) -> int:
+    """Up to which time of commits a feed is to be read to have all that it was given up to now, as the clock of the
+    reader has it: what a host committed whose clock is ahead says that it is later."""
+    ahead = IngestBatch.objects.filter(feed=feed, committed_us__gt=now_us, committed_us__lte=now_us + CLOCKS_US)
+    latest: int | None = ahead.aggregate(latest=Max("committed_us"))["latest"]
+    return now_us if latest is None else latest
 
 
 def of_ids(

@@ -1,6 +1,10 @@
 """Batches as a worker processes them, and what came of them."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from ingest import notifications, tasks
 from marketdata.ledger import batch_ledger
@@ -49,6 +53,13 @@ def captured(captured_us: int, *given: dict[str, Any], seq: int = 1) -> bytes:
 
 def process(*payloads: bytes, **other: Any) -> None:
     tasks.process_batches(batches=message(*payloads, **other), reply_to=ME)
+
+
+@contextmanager
+def clock_off(us: int) -> Iterator[None]:
+    """The clock of the worker's host is ahead of the right time by so much, or behind it."""
+    with patch.object(batch_ledger, "now_us", lambda: time.time_ns() // 1000 + us):
+        yield
 
 
 def told() -> list[notifications.Outcome]:

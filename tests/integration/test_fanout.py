@@ -17,6 +17,7 @@ from fanout.consumer import Series
 from fanout.delivery import Delivery
 from fanout.publisher import Publisher
 from marketdata import doctor
+from marketdata.ledger import commits
 from marketdata.maintenance import leases
 from marketdata.maintenance.leases import LeaseHeld, LeaseLost
 from marketdata.models import Alarm, FanoutPosition, IngestBatch
@@ -24,7 +25,7 @@ from marketdata.realtime import live_state
 from marketdata.storage import storage
 from marketdata.types.units import MINUTE_US
 from tests.frozen import freeze, thaw
-from tests.integration.processing import process, rows, trade
+from tests.integration.processing import clock_off, process, rows, trade
 from tests.integration.serving import serving
 from tests.market import NINE_US
 from tests.road import Road
@@ -133,6 +134,57 @@ def test_what_the_feed_has_no_more_comes_from_the_database(publishing, broker, p
     assert made_candles(account) == stored_candles()
     assert list(account.differences()) == []
     assert account.trades.repeated >= 1  # what was told before is told again, with what overlaps
+
+
+def prices(account) -> set[int]:
+    return {int(price) for known in account.trades.of.values() for _, price, *_ in known.values()}
+
+
+def test_no_commit_is_missing_of_hosts_whose_clocks_are_apart(publishing, broker, prefix):
+    commit(1, {"price": "1"})
+    publishing()
+    live_state.connection().flushdb()
+    with clock_off(commits.CLOCKS_US - 1_000_000):
+        commit(2, {"price": "2"})  # the feed has it before the database is read, and it says that it is of later
+    publishing()
+    assert prices(told(broker, prefix)) == {1, 2}
+
+    with clock_off(1_000_000 - commits.OVERLAP_US):  # behind, and it took as long as a transaction may
+        commit(3, {"price": "3"})
+    live_state.connection().flushdb()
+    publishing()
+    assert prices(told(broker, prefix)) == {1, 2, 3}
+
+
+def test_a_clock_that_is_an_hour_ahead_leaves_out_nothing_of_others(publishing, broker, prefix):
+    with clock_off(3_600_000_000):
+        commit(1, {"price": "1"})
+    publishing()
+    commit(2, {"price": "2"})
+    live_state.connection().flushdb()
+
+    publishing()
+
+    assert prices(told(broker, prefix)) == {1, 2}
+
+
+def test_a_reading_that_was_broken_off_leaves_out_nothing_that_waited(
+    publishing, broker, prefix, monkeypatch
+):
+    monkeypatch.setattr(commits, "PAGE_BATCHES", 1)
+    commit(1, {"price": "1"})
+    publishing()
+    ago_us = time.time_ns() // 1000 - 600_000_000
+    for seq in (2, 3, 4):
+        with clock_off(seq * 1_000_000 - 600_000_000):
+            commit(seq, {"price": str(seq)})
+    live_state.connection().flushdb()
+    FanoutPosition.objects.update(committed_us=ago_us)  # as one that waited for the feed had it
+
+    publishing(2)
+    publishing(8)
+
+    assert prices(told(broker, prefix)) == {1, 2, 3, 4}
 
 
 def test_what_was_voided_while_nobody_published_is_told_as_cancels(publishing, broker, prefix):

@@ -10,10 +10,11 @@ from django.db import connection
 
 from analytics.integrity import repair
 from api.stream import channel, replay, stored
+from marketdata.ledger import commits
 from marketdata.models import Symbol
 from marketdata.storage.base import MINUTES
 from tests import market
-from tests.integration.processing import process
+from tests.integration.processing import clock_off, process
 from tests.integration.serving import SEOUL_DAY, beside, commit, hub, minute, serving
 from tests.integration.test_worker_records import book, books, event, events
 from tests.market import NINE_US
@@ -86,6 +87,22 @@ async def test_who_was_away_is_told_the_statuses_that_were_committed_meanwhile(s
 
     assert heard["*"] == [("005930", "T", "01"), ("005930", "T", "02"), ("", "", "03"), ("000660", "P", "04")]
     assert heard["005930"] == heard["*"][:2]
+
+
+async def test_a_status_that_a_host_committed_whose_clock_is_ahead_is_told_to_who_was_away(serving, hub):
+    await commit(serving, [{}])
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        told = await socket.subscribe(statuses=["*"], seq=True)
+    with clock_off(commits.CLOCKS_US - 1_000_000):
+        await beside(lambda: process(events(event(event="halt", time_us=NINE_US, body={"halted": True}), seq=101)))
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        since = {"epoch": told["epoch"], "o": told["o"], "at": told["at"]}
+        await socket.say(action="subscribe", statuses=["*"], seq=True, **{"from": since})
+        heard = await socket.until("replay_completed")
+
+    assert [one["sc"] for one in heard if one["T"] == "s"] == ["H"]
 
 
 async def test_the_price_limits_of_the_day_are_told_and_told_again_when_they_are_others(serving, hub, monkeypatch):

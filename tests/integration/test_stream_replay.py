@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from marketdata.models import IngestBatch
 from marketdata.realtime import feed as feeds
 from marketdata.types.tick_arrays import batch_number
 from tests.integration.numbered import numbered, prices
+from tests.integration.processing import clock_off
 from tests.integration.serving import beside, commit, hub, minute, serving
 from tests.market import MINUTE_US, NINE_US
 
@@ -213,6 +215,27 @@ async def test_a_replay_from_the_database_that_breaks_off_goes_on_where_it_was(s
 
     assert [prices(heard[:number])[-1] for number in progress] == [2, 4, 6, 7]
     assert rest == [[2, 3, 4, 5, 6, 7], [4, 5, 6, 7]]  # the last that it had comes again
+
+
+HOUR_US = 3_600_000_000
+
+
+@pytest.mark.parametrize("place", ["ahead", "behind", "at is of a clock an hour ahead"])
+async def test_no_commit_is_missing_of_hosts_whose_clocks_are_apart(serving, hub, place):
+    offs_us = {"ahead": commits.CLOCKS_US - 1_000_000, "behind": 1_000_000 - commits.OVERLAP_US}
+    await commit(serving, [{"price": "1"}])
+    async with serving.socket() as socket:
+        told = await numbered(socket, serving)
+    with clock_off(offs_us.get(place, 0)):
+        await commit(serving, [{"price": "2"}])
+    at = told["at"] if place in offs_us else jsontext.time(time.time_ns() // 1000 + HOUR_US)
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        since = {"epoch": "another", "o": told["o"], "at": at}
+        await socket.say(action="subscribe", trades=["*"], seq=True, **{"from": since})
+        heard = await socket.until("replay_completed")
+
+    assert sorted(prices(heard)) == [1, 2]
 
 
 @pytest.mark.once
