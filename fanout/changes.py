@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from django.db.models import Min
 
 from analytics.series import timeframes
+from fanout.messages import Key
+from marketdata.calendar import trading_dates
 from marketdata.ledger import commits
+from marketdata.maintenance import dropped
 from marketdata.models import FeedChange, FeedNotice, FeedPending, IngestBatchDay, IngestRequeue, Symbol
 from marketdata.types.feed_changes import What
 from marketdata.types.tick_arrays import TICK_BITS, Ticks
@@ -52,6 +55,18 @@ def begins_us(date: datetime.date, symbols: Sequence[str]) -> dict[str, int]:
     """When a trading date begins where each of these symbols is traded: local midnight, as REST has it."""
     zones = dict(Symbol.objects.filter(code__in=symbols).values_list("code", "market__timezone"))
     return {symbol: timeframes.midnight_us(day_of(date), zones.get(symbol, SEOUL.key)) for symbol in symbols}
+
+
+def taken_back(keys: Iterable[Key]) -> list[Key]:
+    """Sorted, of minute candles that are not there those of which every trade was taken back. What retention removed
+    is not, nor what came for its date since."""
+    found = sorted(keys)
+    markets = dict(Symbol.objects.filter(code__in={symbol for symbol, _ in found}).values_list("code", "market_id"))
+    dates = {
+        key: trading_dates.calendar(markets[key[0]]).trade_date(key[1]) for key in found if key[0] in markets
+    }  # fmt: skip
+    gone = dropped.minutes_gone(set(dates.values()))
+    return [key for key in found if dates.get(key) not in gone]
 
 
 def trades_back(feed: str, since_us: int) -> Iterator[Ticks]:

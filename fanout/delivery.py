@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from fanout import copies
 from fanout.messages import TOPICS, VERSION
 from fanout.messages import Message as Content
 from marketdata import metrics
@@ -92,8 +93,9 @@ class Delivery:
         self._counts = {topic: metrics.FANOUT_MESSAGES.labels(topic) for topic in TOPICS}
 
     def make_topics(self, *, partitions: int, replication: int) -> None:
-        """Make the topics that are not there, with the broker's own number of copies if `replication` is 0. One who
-        may not make any is none the worse for it where they are there. DeliveryFailed."""
+        """Make the topics that are not there, with the broker's own number of copies if `replication` is 0, and say
+        which may lose what was delivered. One who may not make any is none the worse for it where they are there.
+        DeliveryFailed."""
         admin = AdminClient(self._client)
         names = [self.prefix + topic for topic in TOPICS]
         while True:
@@ -104,7 +106,8 @@ class Delivery:
                 self._told(str(error.args[0].str() if isinstance(error.args[0], KafkaError) else error))
                 self._wait(self.trouble)
         missing = [name for name in names if name not in known]
-        wanted = [NewTopic(name, partitions, replication or -1) for name in missing]
+        config = copies.config_of(replication)
+        wanted = [NewTopic(name, partitions, replication or -1, config=config) for name in missing]
         for name, made in (admin.create_topics(wanted) if wanted else {}).items():
             try:
                 made.result(timeout=30)
@@ -112,6 +115,12 @@ class Delivery:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise DeliveryFailed(f"topic {name}: {error.args[0].str()}") from error
+        try:
+            if missing and not replication:
+                copies.require(admin, missing)
+            copies.warn(copies.look(admin, names))
+        except KafkaException as error:
+            log.warning("copies of topics are not known error=%s", error)
 
     def send(self, content: Content) -> None:
         """Queue a message. DeliveryFailed as soon as one was refused; waits while the queue is full."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import redis
@@ -36,6 +36,8 @@ from terminals import wire
 log = logging.getLogger(__name__)
 
 ENTRIES = 50  # of a feed at a time
+ROWS = 5_000
+"""After so many rows of a feed all that was sent is waited for, and the position moves."""
 BLOCK_MS = 200
 SAVE_S = 1.0
 LOOK_S = 5.0
@@ -47,12 +49,18 @@ MOST_STATISTICS, MOST_VOIDED = 500, 1_000
 class Publisher:
     """Of all feeds, for who holds the lease. `turn` does what is to be done next; what it raises (of Redis, the
     database, DeliveryFailed) leaves the stored positions as they are, and another Publisher goes on from there.
-    LeaseLost: somebody else publishes."""
+    LeaseLost: somebody else publishes. `between` is called within a turn, too, and may raise to end it: whatever was
+    moved by then may be saved."""
 
-    def __init__(self, connection: redis.Redis, delivery: Delivery, lease: Lease, *, form: str) -> None:
+    def __init__(
+        self, connection: redis.Redis, delivery: Delivery, lease: Lease, *, form: str,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._redis, self._delivery, self._lease, self._form = connection, delivery, lease, form
+        self._between = between
         self._courses: dict[str, Course] = {}
-        self._looked_at = self._saved_at = self._checked_at = self._noted_at = -LOOK_S
+        self._looked_at = self._asked_at = self._saved_at = self._checked_at = self._noted_at = -LOOK_S
+        self._behind: set[str] = set()
         self._pending: dict[str, int] = {}
         self._begin(positions.take(lease.fence))
 
@@ -102,11 +110,10 @@ class Publisher:
         now = time.monotonic()
         if now - self._looked_at >= LOOK_S:
             self.look()
-        if now - self._checked_at >= LOOK_S:
-            self._lease.check()
-            self._checked_at = now
-        saves = now - self._saved_at >= SAVE_S
+        self._check()
+        saves = now - self._asked_at >= SAVE_S
         if saves:
+            self._asked_at = now
             # Asked before the feed is read: what is not there by then was given to the feed.
             self._pending = changes.pending(list(self._courses))
         for course in self._courses.values():
@@ -122,7 +129,7 @@ class Publisher:
             self._tell_candles(course)
             if saves:
                 self._tell_statistics(course)
-        self._delivery.settle()
+        self._settle()
         if saves:
             self.save()
             changes.forget(told)
@@ -147,12 +154,16 @@ class Publisher:
                 course.position.epoch = ""
                 continue
             mine = [entry for entry in entries if entry.feed == name]
+            if len(mine) == ENTRIES:
+                self._behind.add(name)
+                course.position.newest_us = max(course.position.newest_us, mine[-1].committed_us)
             self._publish_entries(course, mine)
             if len(mine) < ENTRIES:
+                self._behind.discard(name)
                 course.position.newest_us = course.position.published_us
 
     def _publish_entries(self, course: Course, entries: Sequence[feeds.FeedEntry]) -> None:
-        position = course.position
+        position, rows = course.position, 0
         reached, newest_us = position.offset, position.published_us
         for entry in entries:
             if entry.first > reached + 1:
@@ -161,11 +172,34 @@ class Publisher:
                 break
             self._publish(course, Page(entry.ticks, position.epoch, entry.first, entry.committed_us))
             reached, newest_us = entry.last, max(newest_us, entry.committed_us)
+            rows += len(entry.ticks)
+            if rows >= ROWS:
+                self._reach(position, reached, newest_us)
+                rows = 0
         if reached != position.offset:
-            self._delivery.settle()
-            position.offset, position.published_us, position.delivered_us = reached, newest_us, now_us()
-            # Nor later than now: what a clock that is ahead says would leave out what others commit meanwhile.
-            position.committed_us = min(newest_us, self._pending.get(position.feed, newest_us), now_us())
+            self._reach(position, reached, newest_us)
+
+    def _reach(self, position: Position, offset: int, newest_us: int) -> None:
+        """All before it was sent."""
+        self._settle()
+        position.offset, position.published_us, position.delivered_us = offset, newest_us, now_us()
+        # Nor later than now: what a clock that is ahead says would leave out what others commit meanwhile.
+        position.committed_us = min(newest_us, self._pending.get(position.feed, newest_us), now_us())
+
+    def _settle(self) -> None:
+        """Return once all that was sent is delivered. A turn may take long, so what does not wait for its end is done
+        in between."""
+        self._delivery.settle()
+        self._between()
+        self._check()
+        if time.monotonic() - self._saved_at >= SAVE_S:
+            self.save()
+
+    def _check(self) -> None:
+        """LeaseLost: somebody else publishes."""
+        if time.monotonic() - self._checked_at >= LOOK_S:
+            self._lease.check()
+            self._checked_at = time.monotonic()
 
     def _publish(self, course: Course, page: Page) -> None:
         self._send(messages.of_page(page, self._form))
@@ -198,15 +232,20 @@ class Publisher:
         if not refill.is_corrected:
             # First, for the position moves with the commits: what is interrupted then goes on behind these.
             gone = _taken_back(position.feed, refill.since_us)
+            rows = 0
             for ticks in itertools.chain(gone, changes.trades_back(position.feed, refill.since_us)):
                 self._publish(course, Page(ticks, "", 0, 0))
-            self._delivery.settle()
+                rows += len(ticks)
+                if rows >= ROWS:
+                    self._settle()
+                    rows = 0
+            self._settle()
             refill.is_corrected = True
         parts, place = commits.read(position.feed, None, refill.place, refill.until_us)
         for ticks in parts:
             self._publish(course, Page(ticks, "", 0, 0))
         if place is not None:
-            self._delivery.settle()
+            self._settle()
             position.delivered_us = now_us() if parts else position.delivered_us
             refill.place = place
             position.published_us = max(position.published_us, place.committed_us)
@@ -232,7 +271,7 @@ class Publisher:
             for some in _chunks(symbols, MOST_SYMBOLS):
                 bars = storage().daily_of(date, feed, some)
                 self._send(messages.of_days(date, feed, changes.begins_us(date, some), bars, self._form))
-                self._delivery.settle()
+                self._settle()
         return [change.pk for change in found]
 
     def _tell_candles(self, course: Course) -> None:
@@ -246,8 +285,9 @@ class Publisher:
             ]
             chosen = np.array([at for at, key in enumerate(pairs) if key in wanted], np.int64)
             self._send(messages.of_bars(bars.take(chosen), self._form))
-            self._send(messages.removed(course.position.feed, sorted(wanted.difference(pairs)), self._form))
-            self._delivery.settle()
+            gone = changes.taken_back(wanted.difference(pairs))
+            self._send(messages.removed(course.position.feed, gone, self._form))
+            self._settle()
             course.told(keys)
 
     def _tell_statistics(self, course: Course) -> None:
@@ -256,13 +296,14 @@ class Publisher:
         for symbols in _chunks(sorted(put, key=put.__getitem__), MOST_STATISTICS):
             found = stats.all_results(self._redis, position.feed, symbols)
             self._send(messages.of_statistics(position.feed, found.values(), self._form))
-            self._delivery.settle()
+            self._settle()
             position.statistics_order = put[symbols[-1]]
 
     # --- where it is --------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
         """Note where the feeds are: all that is before it was delivered, closed candles among it."""
+        self._look_how_far(self._behind)
         for course in self._courses.values():
             course.position.minute_us = course.waiting_from_us()
             self._hear(course.position)
@@ -275,17 +316,31 @@ class Publisher:
             return
         self._noted_at = time.monotonic()
         self._lease.check()
-        newest = feeds.newest(self._redis, list(self._courses))
-        for name, course in self._courses.items():
-            position = course.position
+        self._look_how_far(self._courses)
+        for course in self._courses.values():
+            self._hear(course.position)
+            positions.note(course.position, self._lease.fence, seen_us=now_us())
+
+    def _look_how_far(self, names: Iterable[str]) -> None:
+        """Ask these feeds for their newest commit."""
+        asked = sorted(names)
+        newest = feeds.newest(self._redis, asked) if asked else {}
+        for name in asked:
+            position = self._courses[name].position
             position.newest_us = max(position.published_us, newest[name].committed_us if name in newest else 0)
-            self._hear(position)
-            positions.note(position, self._lease.fence, seen_us=now_us())
 
     def _hear(self, position: Position) -> None:
         position.hear(self._delivery.trouble, now_us())
         metrics.FANOUT_LAG.labels(position.feed).set(position.lag_s)
         metrics.FANOUT_AWAY.set(position.away_s(now_us()))
+
+
+def silence() -> None:
+    """How far the feeds are, only the one who publishes tells."""
+    for family in metrics.FANOUT_LAG.collect():
+        for sample in family.samples:
+            metrics.FANOUT_LAG.labels(**sample.labels).set(0)
+    metrics.FANOUT_AWAY.set(0)
 
 
 def now_us() -> int:

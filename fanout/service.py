@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 
 from fanout import delivery
+from fanout import publisher as publishers
 from fanout.delivery import Delivery, DeliveryFailed
 from fanout.publisher import Publisher
 from marketdata import metrics
@@ -54,6 +55,7 @@ def run(stopped: threading.Event) -> None:
             if not waits:
                 log.info("waits for another one reason=%s", error)
             waits = True
+            publishers.silence()
             stopped.wait(STANDBY_S)
             continue
         except LeaseLost as error:
@@ -77,10 +79,13 @@ def _failed(what: str, error: Exception) -> None:
 def _publish(lease: Lease, extra: dict[str, str], stopped: threading.Event) -> None:
     publisher: Publisher | None = None
 
-    def wait(_trouble: str) -> None:
+    def between() -> None:
         liveness.renew(settings.ALIVE_FILE)
         if stopped.is_set():
             raise Stopped
+
+    def wait(_trouble: str) -> None:
+        between()
         if publisher is not None:
             publisher.note_waiting()
 
@@ -90,14 +95,16 @@ def _publish(lease: Lease, extra: dict[str, str], stopped: threading.Event) -> N
     )  # fmt: skip
     try:
         with redis_clients.client(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=3) as connection:
-            publisher = Publisher(connection, out, lease, form=settings.KAFKA_FORMAT)
+            publisher = Publisher(connection, out, lease, form=settings.KAFKA_FORMAT, between=between)
             publisher.look()  # before the broker is needed, so that one that is away from the first is told of
             out.make_topics(partitions=settings.KAFKA_PARTITIONS, replication=settings.KAFKA_REPLICATION)
-            while not stopped.is_set():
-                liveness.renew(settings.ALIVE_FILE)
-                out.idle()
-                publisher.turn()
-            publisher.save()
-            raise Stopped
+            try:
+                while True:
+                    between()
+                    out.idle()
+                    publisher.turn()
+            except Stopped:
+                publisher.save()
+                raise
     finally:
         out.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Iterator
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
@@ -19,6 +20,8 @@ UNSAFE = "unsafe_setting"
 CLOCK = "server_clock"
 DISK = "disk_low"
 FANOUT = "fanout_behind"
+OF_OTHERS: list[Callable[[], Iterator[Finding]]] = []
+"""What other packages look at, once Django is set up."""
 
 
 def examine() -> list[Finding]:
@@ -29,7 +32,7 @@ def examine() -> list[Finding]:
         clocks.clocks, clocks.synchronisation, disks.disks, disks.archive, preparation.migrations,
         preparation.calendar, statistics.betas, encryption.connections, encryption.terminals, encryption.pages,
         processes.ingest_servers, processes.broker, processes.workers, processes.beat, processes.mail, fanout,
-        other_place, login_provider,
+        other_place, login_provider, *OF_OTHERS,
     ):  # fmt: skip
         try:
             found += look()

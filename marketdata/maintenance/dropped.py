@@ -38,6 +38,13 @@ def without_candles(dates: Iterable[datetime.date]) -> set[datetime.date]:
     return set(marks.values_list("trade_date", flat=True))
 
 
+def minutes_gone(dates: Iterable[datetime.date]) -> set[datetime.date]:
+    """Of these trading dates the ones whose minute candles were removed."""
+    dates = list(dates)
+    marks = DroppedDay.objects.filter(trade_date__in=dates, kind=Kind.MINUTES) if dates else DroppedDay.objects.none()
+    return set(marks.values_list("trade_date", flat=True))
+
+
 def ticks_gone(date: datetime.date) -> int:
     """How often the ticks of a trading date were removed; what there is of it now came after that."""
     mark = DroppedDay.objects.filter(trade_date=date, kind=Kind.TICKS).first()

@@ -2,21 +2,26 @@
 KAFKA_BOOTSTRAP names."""
 
 import os
+import threading
 import time
 import uuid
 from contextlib import ExitStack
 from decimal import Decimal
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from django.db.models import F, Max
 
 from analytics import voids
 from api.views import status
-from fanout import consumer, service
+from fanout import consumer, copies, findings, service
+from fanout import publisher as publishers
 from fanout.consumer import Series
 from fanout.delivery import Delivery
+from fanout.messages import TOPICS
 from fanout.publisher import Publisher
-from marketdata import doctor
+from marketdata import doctor, metrics
+from marketdata.doctor.findings import Level
 from marketdata.ledger import commits
 from marketdata.maintenance import leases
 from marketdata.maintenance.leases import LeaseHeld, LeaseLost
@@ -26,7 +31,7 @@ from marketdata.storage import storage
 from marketdata.types.units import MINUTE_US
 from tests.frozen import freeze, thaw
 from tests.integration.processing import clock_off, process, rows, trade
-from tests.integration.serving import serving
+from tests.integration.serving import and_leave, serving
 from tests.market import NINE_US
 from tests.road import Road
 from tests.servers import free_port
@@ -168,9 +173,7 @@ def test_a_clock_that_is_an_hour_ahead_leaves_out_nothing_of_others(publishing, 
     assert prices(told(broker, prefix)) == {1, 2}
 
 
-def test_a_reading_that_was_broken_off_leaves_out_nothing_that_waited(
-    publishing, broker, prefix, monkeypatch
-):
+def test_a_reading_that_was_broken_off_leaves_out_nothing_that_waited(publishing, broker, prefix, monkeypatch):
     monkeypatch.setattr(commits, "PAGE_BATCHES", 1)
     commit(1, {"price": "1"})
     publishing()
@@ -181,7 +184,7 @@ def test_a_reading_that_was_broken_off_leaves_out_nothing_that_waited(
     live_state.connection().flushdb()
     FanoutPosition.objects.update(committed_us=ago_us)  # as one that waited for the feed had it
 
-    publishing(2)
+    publishing(3)  # of which the last reads a page
     publishing(8)
 
     assert prices(told(broker, prefix)) == {1, 2, 3, 4}
@@ -340,6 +343,129 @@ def test_nothing_is_missing_after_a_broker_that_keeps_its_data_was_killed_and_be
         account = told(broker.url, prefix)
         assert made_candles(account) == stored_candles()
         assert list(account.differences()) == []
+
+
+def test_who_is_slower_than_the_feed_says_how_far_it_is_behind(worker, broker, prefix, monkeypatch):
+    monkeypatch.setattr(publishers, "ENTRIES", 1)
+    for seq in range(1, 5):
+        with clock_off(seq * 1_000_000 - 10_000_000):
+            commit(seq, {"price": "70000"})
+    with leases.hold(service.JOB, ttl_s=600) as lease:
+        out = Delivery(broker, {}, prefix=prefix, form="json", fence=lease.fence, wait=lambda _trouble: None)
+        out.make_topics(partitions=1, replication=0)
+        one = Publisher(live_state.connection(), out, lease, form="json")
+        lags = []
+        for _ in range(5):
+            one.turn()
+            one.save()
+            lags.append(round(metrics.FANOUT_LAG.labels("krx")._value.get()))
+        out.close()
+
+    assert lags == [3, 2, 1, 0, 0]
+
+
+def test_a_turn_may_be_ended_midway_and_what_was_delivered_by_then_is_noted(worker, broker, prefix, monkeypatch):
+    monkeypatch.setattr(publishers, "ROWS", 2)
+    for seq in range(1, 5):
+        commit(seq, {"price": "70000"})
+    looks = []
+
+    def between():
+        looks.append(one._courses["krx"].position.offset)
+        if looks[-1] == 2:
+            raise service.Stopped
+
+    with leases.hold(service.JOB, ttl_s=600) as lease:
+        out = Delivery(broker, {}, prefix=prefix, form="json", fence=lease.fence, wait=lambda _trouble: None)
+        out.make_topics(partitions=1, replication=0)
+        one = Publisher(live_state.connection(), out, lease, form="json", between=between)
+        with pytest.raises(service.Stopped):
+            one.turn()
+        one.save()
+        out.close()
+
+    assert looks == [0, 2]
+    assert FanoutPosition.objects.get(feed="krx").offset == 2
+
+
+def test_who_stands_by_tells_nothing_of_how_far_the_feeds_are(worker, settings):
+    metrics.FANOUT_LAG.labels("krx").set(400)
+    metrics.FANOUT_AWAY.set(400)
+    stopped = threading.Event()
+    with leases.hold(service.JOB, ttl_s=600):
+        thread = threading.Thread(target=and_leave, args=(lambda: service.run(stopped),))
+        thread.start()
+        try:
+            until(lambda: not metrics.FANOUT_AWAY._value.get(), seconds=60, what="it waits for the other one")
+        finally:
+            stopped.set()
+            thread.join(60)
+
+    assert metrics.FANOUT_LAG.labels("krx")._value.get() == 0
+
+
+@pytest.fixture
+def made_topics(worker, broker, prefix):
+    """Make the topics, in so many copies; how many there are, and must be in sync, of each."""
+
+    def make(replication):
+        out = Delivery(broker, {}, prefix=prefix, form="json", fence=1, wait=lambda _trouble: None)
+        out.make_topics(partitions=1, replication=replication)
+        out.close()
+        return copies.look(AdminClient({"bootstrap.servers": broker}), [prefix + topic for topic in TOPICS])
+
+    return make
+
+
+@pytest.mark.once
+@pytest.mark.skipif(bool(GIVEN), reason="how many brokers were given is not known")
+def test_topics_of_three_copies_want_two_in_sync_and_those_of_one_copy_are_warned_of(made_topics, caplog):
+    found = made_topics(3)
+
+    assert [(one.copies, one.in_sync) for one in found] == [(3, 2)] * len(TOPICS)
+    assert "topic may lose messages" not in caplog.text
+
+
+@pytest.mark.once
+@pytest.mark.skipif(bool(GIVEN), reason="how many brokers were given is not known")
+def test_topics_that_were_there_before_are_left_as_they_are_and_warned_of(made_topics, caplog):
+    before = made_topics(1)
+    caplog.clear()
+
+    assert made_topics(3) == before
+    assert [(one.copies, one.in_sync) for one in before] == [(1, None)] * len(TOPICS)
+    assert caplog.text.count("topic may lose messages") == len(TOPICS)
+
+
+@pytest.mark.once
+@pytest.mark.skipif(bool(GIVEN), reason="how many brokers were given is not known")
+def test_topics_in_as_many_copies_as_the_broker_likes_want_two_in_sync_where_there_are_enough(made_topics, monkeypatch):
+    monkeypatch.setattr(copies, "FEWEST_COPIES", 1)
+
+    assert [one.in_sync for one in made_topics(0)] == [2] * len(TOPICS)
+
+
+@pytest.mark.once
+@pytest.mark.skipif(bool(GIVEN), reason="how many brokers were given is not known")
+def test_the_doctor_says_which_topics_may_lose_what_was_delivered(made_topics, broker, prefix, settings):
+    settings.EVENT_BUS, settings.KAFKA_BOOTSTRAP, settings.KAFKA_TOPIC_PREFIX = "kafka", [broker], prefix
+    made_topics(0)
+
+    found = [one for one in doctor.examine() if prefix in str(one.what)]
+
+    assert [(one.level, one.value) for one in found] == [(Level.WARNING, "1, min.insync.replicas=?")] * len(TOPICS)
+    settings.KAFKA_BOOTSTRAP = [f"127.0.0.1:{free_port()}"]
+    assert [one.level for one in findings.topics()] == [Level.WARNING], "it does not answer"
+    settings.EVENT_BUS = "none"
+    assert list(findings.topics()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "in_sync", "level"),
+    [(3, 2, Level.OK), (3, 1, Level.WARNING), (2, 1, Level.WARNING), (1, 1, Level.WARNING), (3, None, Level.UNKNOWN)],
+)
+def test_one_copy_is_too_few_and_so_is_one_in_sync(number, in_sync, level):
+    assert copies.Copies("topic", number, in_sync).level is level
 
 
 def test_a_position_is_moved_by_the_newest_publisher_alone(publishing, broker, prefix):

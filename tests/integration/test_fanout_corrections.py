@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 from django.db.models import F
+from django.utils import timezone
 
 from analytics import voids
 from analytics.integrity import repair
@@ -15,7 +16,7 @@ from fanout.consumer import Candle, Series
 from ingest import requeue
 from marketdata.ledger import commits
 from marketdata.maintenance import retention, rollover
-from marketdata.models import FanoutPosition, FeedChange, IngestBatch, Symbol, VoidedTick, VoidOrder
+from marketdata.models import DroppedDay, FanoutPosition, FeedChange, IngestBatch, Symbol, VoidedTick, VoidOrder
 from marketdata.realtime import live_state
 from marketdata.storage import storage
 from marketdata.types import feed_changes
@@ -110,6 +111,22 @@ def test_a_daily_candle_is_whole_in_arrow_as_well(publishing, broker, prefix):
     publishing(form="arrow")
 
     assert not FeedChange.objects.exists(), "it was delivered"
+
+
+def test_a_late_trade_of_a_date_whose_candles_retention_removed_takes_none_back(publishing, broker, prefix):
+    commit(1, {"price": "70000"}, {"price": "70100", "time": LATER_US})
+    publishing()
+    DroppedDay.objects.create(trade_date=DAY, kind=DroppedDay.Kind.MINUTES, dropped_at=timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM market_data_minute")
+    commit(2, {"price": "70200", "time": NINE_US + 5}, {"price": "70200", "time": NINE_US + 2 * MINUTE_US})
+    publishing()
+
+    account = told(broker, prefix)
+
+    assert not stored_candles()
+    assert account.charts[SAMSUNG, NINE_US] is not None
+    assert (SAMSUNG, NINE_US + 2 * MINUTE_US) not in account.charts, "there never was one"
 
 
 def test_candles_that_were_made_anew_are_told_although_redis_never_heard_of_it(publishing, broker, prefix):
