@@ -5,9 +5,4 @@ from django.apps import AppConfig
 
 class FanoutConfig(AppConfig):
     name = "fanout"
-
-    def ready(self) -> None:
-        from fanout import findings
-        from marketdata.doctor import examination
-
-        examination.OF_OTHERS.append(findings.topics)
+    doctor_looks = ("fanout.findings.topics",)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 
+from django.apps import apps
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
+from django.utils.module_loading import import_string
 
 from marketdata import alarms
 from marketdata.doctor import clocks, disks, encryption, preparation, processes, servers, standbys, statistics
@@ -20,8 +22,6 @@ UNSAFE = "unsafe_setting"
 CLOCK = "server_clock"
 DISK = "disk_low"
 FANOUT = "fanout_behind"
-OF_OTHERS: list[Callable[[], Iterator[Finding]]] = []
-"""What other packages look at, once Django is set up."""
 
 
 def examine() -> list[Finding]:
@@ -32,7 +32,7 @@ def examine() -> list[Finding]:
         clocks.clocks, clocks.synchronisation, disks.disks, disks.archive, preparation.migrations,
         preparation.calendar, statistics.betas, encryption.connections, encryption.terminals, encryption.pages,
         processes.ingest_servers, processes.broker, processes.workers, processes.beat, processes.mail, fanout,
-        other_place, login_provider, *OF_OTHERS,
+        other_place, login_provider, *_of_others(),
     ):  # fmt: skip
         try:
             found += look()
@@ -40,6 +40,13 @@ def examine() -> list[Finding]:
             remedy = storage().remedy(error)
             found.append(answers(look.__name__, f"{type(error).__name__}: {error}"[:200], remedy))
     return found
+
+
+def _of_others() -> list[Callable[[], Iterator[Finding]]]:
+    """What other packages look at, by the dotted names that their AppConfig has in `doctor_looks`: nothing of it is
+    imported before."""
+    names = [name for config in apps.get_app_configs() for name in getattr(config, "doctor_looks", ())]
+    return [import_string(name) for name in names]
 
 
 class UnsafeDatabase(Exception):
