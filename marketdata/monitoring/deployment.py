@@ -25,7 +25,7 @@ from marketdata.monitoring.expectations import MOST_CLIENTS, Expectations
 from marketdata.monitoring.looks import WAIT_S, Look, Looks
 from marketdata.realtime import broker, feed, live_state, redis_clients, redis_health, redis_urls
 from marketdata.storage import storage
-from marketdata.storage.base import PERIODS
+from marketdata.storage.base import PERIODS, ServerState
 
 
 class Deployment(Looks):
@@ -120,8 +120,7 @@ def _look_at_database() -> Iterator[Metric]:
     try:
         store.clock_us()
     except DatabaseError as error:
-        if store.is_unready(error):
-            yield figures.GALERA_READY.of(0)  # of a node that answers with nothing else
+        yield from _standing(store.state_though_refused(error))
         raise
     yield figures.DATABASE_ANSWER.of(time.monotonic() - begin)
     yield figures.DATABASE_UP.of(1)
@@ -131,20 +130,29 @@ def _look_at_database() -> Iterator[Metric]:
         (figures.DATABASE_CONNECTION_LIMIT, state.connection_limit),
         (figures.DATABASE_REPLICAS, state.replicas),
         (figures.DATABASE_REPLICA_LAG, state.replica_lag_s),
-        (figures.GALERA_READY, state.galera_ready),
-        (figures.GALERA_PRIMARY, state.galera_primary),
         (figures.GALERA_NODES, state.galera_nodes),
         (figures.GALERA_QUEUE, state.galera_queue),
         (figures.GALERA_PAUSED, state.galera_paused_s),
     ):
         if value is not None:
             yield figure.of(float(value))
+    yield from _standing(state)
     if state.galera_nodes is not None and settings.DATABASE_NODES:
         yield figures.GALERA_NODES_EXPECTED.of(len(settings.DATABASE_NODES))
     ends = {table: [part.end for part in store.partitions(table) if part.end is not None] for table in PERIODS}
     yield figures.PARTITION_HEADROOM.family(
         {(table,): _start_s(max(found)) - time.time() for table, found in ends.items() if found}
     )
+
+
+def _standing(state: ServerState) -> Iterator[Metric]:
+    """Of a node in its cluster."""
+    for figure, value in (
+        (figures.GALERA_READY, state.galera_ready),
+        (figures.GALERA_PRIMARY, state.galera_primary),
+    ):
+        if value is not None:
+            yield figure.of(float(value))
 
 
 def _look_at_upkeep() -> Iterator[Metric]:

@@ -310,10 +310,11 @@ def test_a_database_that_answers_and_does_not_tell_all_is_up_once(redis, monkeyp
 
 
 def test_a_node_that_refuses_every_question_is_told_as_not_ready(redis, vendor, monkeypatch):
-    def refused(self):
+    def refused(self, *asked):
         raise OperationalError(1047, "WSREP has not yet prepared node for application use")
 
-    monkeypatch.setattr(type(storage()), "clock_us", refused)
+    for question in ("clock_us", "_query"):
+        monkeypatch.setattr(type(storage()), question, refused)
 
     told = samples(Deployment([], wait_s=PATIENCE_S).collect())
 

@@ -137,17 +137,27 @@ class MariaDB(MariaDBHistory):
     def remedy(self, error: BaseException) -> str | Promise:
         return _REMEDIES.get(_number(error) or 0, REMEDY)
 
-    def is_unready(self, error: BaseException) -> bool:
-        return _number(error) == _UNREADY
+    def state_though_refused(self, error: BaseException) -> ServerState:
+        try:  # SHOW is answered; only a session that there is can ask
+            told = self._status("wsrep_ready", "wsrep_cluster_status")
+            member = cluster.is_member(self._query)
+        except DatabaseError:
+            return ServerState(galera_ready=False if _number(error) == _UNREADY else None)
+        return ServerState(
+            galera_ready=told["wsrep_ready"] == "ON" if member else None,
+            galera_primary=told["wsrep_cluster_status"] == "Primary" if member else None,
+        )
+
+    def _status(self, *names: str) -> dict[str, str]:
+        asked = ", ".join(f"'{name}'" for name in names)
+        rows = self._query(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({asked})")
+        return {str(name).lower(): str(value) for name, value in rows}
 
     def server_state(self) -> ServerState:
-        names = (
+        told = self._status(
             "Threads_connected", "Slaves_connected", "wsrep_ready", "wsrep_cluster_status", "wsrep_cluster_size",
             "wsrep_local_recv_queue", "wsrep_flow_control_paused_ns",
         )  # fmt: skip
-        asked = ", ".join(f"'{name}'" for name in names)
-        rows = self._query(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({asked})")
-        told = {str(name).lower(): str(value) for name, value in rows}
         member = cluster.is_member(self._query)
         return ServerState(
             connections=int(told["threads_connected"]),

@@ -164,10 +164,10 @@ class Database(abc.ABC):
         """How the server is doing; a file has none."""
         return ServerState()
 
-    def is_unready(self, error: BaseException) -> bool:
-        """Whether this is how a node of a cluster refuses whatever it is asked: it has lost the others, or is not yet
-        in step with them."""
-        return False
+    def state_though_refused(self, error: BaseException) -> ServerState:
+        """What a server tells of itself that has refused a question with this error: a node of a cluster that has lost
+        the others, or is not yet in step with them, answers nothing else."""
+        return ServerState()
 
     def cipher(self) -> str:
         """What this session is encrypted by; empty if by nothing."""
