@@ -60,7 +60,7 @@ def look(admin: AdminClient, names: Iterable[str]) -> list[Copies]:
 def _in_sync(admin: AdminClient, names: list[str]) -> dict[str, int]:
     """MIN_IN_SYNC of those of which it is told."""
     from confluent_kafka import KafkaException
-    from confluent_kafka.admin._config import ConfigResource
+    from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]  # public, upstream marks nothing
 
     found = {}
     asked = admin.describe_configs(
@@ -81,7 +81,7 @@ def require(admin: AdminClient, names: list[str]) -> None:
     """Of topics that were just made with the broker's own number of copies: FEWEST_IN_SYNC where there are enough.
     KafkaException: the broker does not answer."""
     from confluent_kafka import KafkaException
-    from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource  # type: ignore[attr-defined]
 
     until = time.monotonic() + KNOWN_S
     while len(found := look(admin, names)) < len(names) and time.monotonic() < until:
