@@ -271,33 +271,38 @@ def across_feeds(page, expect, first, commit):
 def reads_at_once(page, address):
     """What is compared is read page by page when the connection comes back and it is read once more: the readings have
     each other's pages, and none may take a later one away. Nothing else mends it."""
-    waiting: dict[str, list[Any]] = {}
+    held_back: dict[str, list[Any]] = {}
 
     def answered(route):
         asked = parse_qs(urlsplit(route.request.url).query)
         token = asked.get("page_token", [""])[0]
         if "start" in asked:  # a third reading, of the last ones alone
             return route.fulfill(json={"bars": {}, "next_page_token": None})
-        if token not in waiting and len(waiting) == 2:
+        if token not in held_back and len(held_back) == 2:
             return route.continue_()
-        first = token not in waiting
-        held_back = waiting.setdefault(token, [])
-        held_back.append(route)
-        if first:  # until the other reading asks for the same
-            return None
-        for one in held_back:
+        return held_back.setdefault(token, []).append(route)  # of more than two readings the others end here
+
+    def wanted(nth, readings=2):
+        return page.evaluate("1") and len(held_back) == nth and len([*held_back.values()][-1]) >= readings
+
+    def let_go():
+        for one in [*held_back.values()][-1][:2]:
             one.continue_(url=one.request.url.replace("limit=1000", "limit=1"))
-        return held_back.clear()
 
     page.add_init_script(SOCKETS)
     page.route(re.compile(r"/v2/stocks/snapshots\?.*feed=nxt"), lambda route: route.fulfill(json={}))
     page.route("**/v2/stocks/bars?symbols=035420&*", answered)
     page.goto(address)
     page.wait_for_selector('body[data-stream="live"]')
-    until(lambda: page.evaluate("1") and bool(waiting), seconds=60, what="the first page asked for")
-    if waiting[""]:  # the stream was not there before
+    # Where there are no candles yet nothing is short of older ones, and one reading would end with its first page.
+    page.wait_for_function("() => drawn.panes()[0].getSeries()[0].data().length > 500")
+    until(lambda: wanted(1, readings=1), seconds=60, what="the first page asked for")
+    if not wanted(1):  # the stream was there before
         page.evaluate("sockets.at(-1).close()")
-    until(lambda: page.evaluate("1") and len(waiting) == 2 and not any(waiting.values()), seconds=60, what="two pages")
+    until(lambda: wanted(1), seconds=60, what="the first page asked for twice")
+    let_go()
+    until(lambda: wanted(2), seconds=60, what="the second page asked for twice")
+    let_go()
 
 
 def set_beside(page, expect, first, commit):
