@@ -32,7 +32,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import time
 import urllib.request
@@ -47,8 +46,8 @@ from marketdata.types.tick_arrays import TICK_BITS
 from terminals import wire
 from tests.drill import crew
 from tests.drill.feed_clients import PARTS
-from tests.drill.programs import ROOT
 from tests.drill.stack import QUEUES, Stack, Terminal
+from tests.drill.subscribers import Group, account
 from tests.servers import free_port
 from tests.servers.process import keep as keep_folder
 from tests.servers.process import temporary_folder
@@ -97,41 +96,26 @@ class Feed:
         groups = self._subscribe(given.sockets, cuts=given.cuts)
         before = self._stored()
         self._strike(groups, before)
-        results = self._collect(groups)
-        return self._account(self._stored(), before, results, stalled)
+        results = [one.end() for one in groups]
+        return self._account(self._stored(), before, groups, results, stalled)
 
     # --- subscribers --------------------------------------------------------------------------------------------------
 
-    def _subscribe(self, sockets: int, *, cuts: int = 0, stalls: bool = False) -> list[subprocess.Popen[str]]:
+    def _subscribe(self, sockets: int, *, cuts: int = 0, stalls: bool = False) -> list[Group]:
         groups = []
+        servers = [f"127.0.0.1:{port}" for port in self.ports]
         for number in range(GROUPS):
             self._turn += 1
-            plan = {
-                "name": self._turn, "folder": str(self.folder), "key": self.key[0],
-                "ports": self.ports[number : number + 1] if stalls else self.ports,
-                "secret": self.key[1], "sockets": sockets // GROUPS, "cuts": cuts // GROUPS,
-                "messages": self.given.messages, "stalls": stalls, "waits": not cuts,
-            }  # fmt: skip
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.drill.feed_clients"], cwd=ROOT, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            groups.append(
+                Group(
+                    str(self._turn), self.folder, self.key, servers[number : number + 1] if stalls else servers,
+                    sockets=sockets // GROUPS, cuts=cuts // GROUPS, messages=self.given.messages, stalls=stalls,
+                    waits=not cuts,
+                )
             )  # fmt: skip
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(plan) + "\n")
-            process.stdin.flush()
-            groups.append(process)
-        for process in groups:
-            assert process.stdout is not None
-            if process.stdout.readline().strip() != "ready":
-                raise RuntimeError("the subscribers did not get in")
+        for one in groups:
+            one.listen()
         return groups
-
-    def _collect(self, groups: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
-        results = []
-        for process in groups:
-            output, _ = process.communicate("end\n", timeout=300)
-            results.append(json.loads(output.splitlines()[-1]))
-        return results
 
     def _stalled(self) -> tuple[float, float, float]:
         """By how much the others' p99 grows with one that stalls, and between which values that lies."""
@@ -141,26 +125,18 @@ class Feed:
         for turn in range(2 * given.turns):
             stalling = (turn + 1) // 2 % WEBS  # 0, 1, 1, 0: what grows with time is on both sides
             before = self._stored()
-            self._ask(groups[stalling], "stall")
+            groups[stalling].ask("stall")
             self._market(given.stall_messages)
             if not self._have_all(groups, before, len(before) + given.stall_messages):
                 raise RuntimeError("the subscribers did not get everything, though nothing was killed")
-            waits = [json.loads(self._ask(process, "waits")) for process in groups]
-            self._ask(groups[stalling], "read")
+            waits = [json.loads(one.ask("waits")) for one in groups]
+            groups[stalling].ask("read")
             found.append({at == stalling: one["p99_ms"] for at, one in enumerate(waits)})
             told = {("with" if at == stalling else "without"): one for at, one in enumerate(waits)}
             print(f"server {stalling} has one that stalls: {json.dumps(told)}", flush=True)
-        self._collect(groups)
+        for one in groups:
+            one.end()
         return effect([turn[True] / turn[False] for turn in found])
-
-    def _ask(self, process: subprocess.Popen[str], what: str) -> str:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(f"{what}\n")
-        process.stdin.flush()
-        if not (answer := process.stdout.readline()):
-            raise RuntimeError(f"a process of subscribers ended when it was asked for {what}")
-        return answer.strip()
 
     # --- the market ---------------------------------------------------------------------------------------------------
 
@@ -182,7 +158,7 @@ class Feed:
         if not self.stack.until(lambda: _trades("COUNT(*)")[0][0] >= trades, seconds=seconds):
             raise RuntimeError(f"{_trades('COUNT(*)')[0][0]} trades were stored of {trades}")
 
-    def _have_all(self, groups: list[subprocess.Popen[str]], before: np.ndarray[Any, Any], trades: int) -> bool:
+    def _have_all(self, groups: list[Group], before: np.ndarray[Any, Any], trades: int) -> bool:
         """Wait until so many trades are stored, the market has ended and every subscriber has all that were not stored
         `before`; False when none of them has got another one for `STUCK_S`."""
         self._until_stored(trades)
@@ -191,7 +167,7 @@ class Feed:
         wanted = self.folder / "wanted.npy"
         np.save(wanted, np.setdiff1d(self._stored(), before))
         least, since, told = None, time.monotonic(), time.monotonic()
-        while lacking := self._lacking(groups, wanted):
+        while lacking := sum(one.lacking(wanted) for one in groups):
             now = time.monotonic()
             if least is None or lacking < least:
                 least, since = lacking, now
@@ -203,10 +179,7 @@ class Feed:
             self.stack.wait(0.5)
         return True
 
-    def _lacking(self, groups: list[subprocess.Popen[str]], wanted: Path) -> int:
-        return sum(int(self._ask(process, str(wanted))) for process in groups)
-
-    def _strike(self, groups: list[subprocess.Popen[str]], before: np.ndarray[Any, Any]) -> None:
+    def _strike(self, groups: list[Group], before: np.ndarray[Any, Any]) -> None:
         """A market that goes on part by part, and kills of web servers and Redis at random places in each part. It ends
         early when subscribers do not get what they lack."""
         given, chance = self.given, random.Random(self.given.seed)
@@ -224,8 +197,8 @@ class Feed:
             done += part
             if not self._have_all(groups, before, stored + done):
                 print(f"for {STUCK_S:.0f} s no subscriber got what it lacks", flush=True)
-                for process in groups:
-                    for where in json.loads(self._ask(process, f"who {self.folder / 'wanted.npy'}")):
+                for one in groups:
+                    for where in json.loads(one.ask(f"who {self.folder / 'wanted.npy'}")):
                         print(where, flush=True)
                 return
 
@@ -241,13 +214,12 @@ class Feed:
     # --- the account --------------------------------------------------------------------------------------------------
 
     def _account(
-        self, stored: np.ndarray[Any, Any], before: np.ndarray[Any, Any], results: list[dict[str, Any]],
-        effect: tuple[float, float, float] | None,
+        self, stored: np.ndarray[Any, Any], before: np.ndarray[Any, Any], groups: list[Group],
+        results: list[dict[str, Any]], effect: tuple[float, float, float] | None,
     ) -> dict[str, Any]:  # fmt: skip
         """`before` is what was stored before the subscribers came: some of it is read again with what they missed."""
         expected = np.setdiff1d(stored, before)
-        names = range(self._turn - GROUPS + 1, self._turn + 1)
-        kept = [np.load(file) for name in names for file in sorted(self.folder.glob(f"kept{name}_*.npy"))]
+        kept = [ids for one in groups for ids in one.kept()]
         for number, one in enumerate(kept):
             if len(lacking := np.setdiff1d(expected, one)):
                 batches = Counter((lacking >> TICK_BITS).tolist())
@@ -263,9 +235,7 @@ class Feed:
         return {
             "sockets": len(kept),
             "messages": len(expected),
-            "gaps": int(sum(len(np.setdiff1d(expected, one)) for one in kept)),
-            "duplicates": int(sum(len(one) - len(np.unique(one)) for one in kept)),
-            "unknown": int(sum(len(np.setdiff1d(one, stored)) for one in kept)),
+            **account(kept, due=expected, stored=stored),
             "repeated_and_dropped": sum(one["repeated"] for one in results),
             "offsets_twice": sum(one["twice"] for one in results),
             "gap_messages": sum(one["gap_messages"] for one in results),

@@ -1,13 +1,14 @@
 """Subscribers of the drill of the feed: `python -m tests.drill.feed_clients` with a plan as JSON on its standard input.
 Further lines are answered: the name of a file with ids of trades by how many of them the subscribers lack together,
 `stall` and `read`, which the first subscriber then does, once it does, `waits` by how long trades took to the others
-since it was asked last, and `end` by an account, after which the process ends and a file has what each subscriber was
-given."""
+since it was asked last, `pause` by the longest time (s) between two trades of one of them, and `end` by an account,
+after which the process ends and a file has what each subscriber was given."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import socket
 import sys
@@ -45,6 +46,7 @@ class Client:
         self.gap_messages = 0
         self.resumes: list[dict[str, Any]] = []
         self.waits_us = array("q")
+        self.pause_s, self._traded_at = 0.0, math.inf  # the longest between two trades
         self._marks: list[float] = []  # when a resume began, and when each of its parts was done
         self.socket: Any = None
         self.welcome, self.warned = asyncio.Event(), asyncio.Event()
@@ -56,9 +58,9 @@ class Client:
     def tell(self, lacking: int) -> str:
         """Where it stands: of one that lacks trades, to find out why."""
         merge, ago_s = self.merge, time.monotonic() - self._heard_at
-        port = None if self.socket is None else self.socket.remote_address[1]
+        server = None if self.socket is None else "{}:{}".format(*self.socket.remote_address)
         return (
-            f"lacks={lacking} port={port} own={self._own_port()} turn={self._turn} epoch={merge.epoch} o={merge.o}"
+            f"lacks={lacking} server={server} own={self._own_port()} turn={self._turn} epoch={merge.epoch} o={merge.o}"
             f" at={merge.at} served={merge.served} missing={merge.missing} asking={merge.asking}"
             f" parts={len(self._marks)} last={self._last} heard_s_ago={ago_s:.1f} gaps={self.gap_messages}"
         )
@@ -71,9 +73,9 @@ class Client:
         while True:
             self._marks = [time.monotonic()]
             with suppress(OSError, websockets.WebSocketException, TimeoutError):
-                port = self._plan["ports"][self._turn % len(self._plan["ports"])]
+                server = self._plan["servers"][self._turn % len(self._plan["servers"])]
                 async with websockets.connect(
-                    f"ws://127.0.0.1:{port}/v2/stream/sim", sock=_narrow(port) if self._stalls else None,
+                    f"ws://{server}/v2/stream/sim", sock=_narrow(server) if self._stalls else None,
                     additional_headers=self._headers, compression=None, max_size=None, ping_interval=None,
                     open_timeout=10,
                 ) as self.socket:  # fmt: skip
@@ -129,6 +131,8 @@ class Client:
     async def _take(self, message: Message, arrived_us: int) -> None:
         self._last = message.T
         if message.T == "t":
+            self.pause_s = max(self.pause_s, self._heard_at - self._traded_at)
+            self._traded_at = self._heard_at
             if self.merge.trade(message) and message.t is not None and self._plan["waits"]:
                 self.waits_us.append(arrived_us - int(np.datetime64(message.t[:-1], "us").astype(np.int64)))
         elif message.T == "success" and message.msg == "authenticated":
@@ -167,12 +171,13 @@ class Client:
         })  # fmt: skip
 
 
-def _narrow(port: int) -> socket.socket:
+def _narrow(server: str) -> socket.socket:
     """A connection that takes little before it is full."""
     one = socket.socket()
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
     one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    one.connect(("127.0.0.1", port))
+    host, port = server.split(":")
+    one.connect((host, int(port)))
     return one
 
 
@@ -195,6 +200,8 @@ async def _main(plan: dict[str, Any]) -> None:
             print("done", flush=True)
         elif line == "waits":
             print(json.dumps(_waits(told)), flush=True)
+        elif line == "pause":
+            print(max(one.pause_s for one in told), flush=True)
         elif line.startswith("who "):
             places = known.places(np.load(line.removeprefix("who ")))
             lacks = [(one, one.merge.lacks(places)) for one in told]

@@ -1,7 +1,8 @@
-"""Failovers of a whole site under load, then every row accounted for on every node. Root only: hosts are namespaces.
+"""Failovers of a whole site under load, then every row accounted for on every node and by every subscriber of the feed.
+Root only: hosts are namespaces.
 
 The last line is one JSON object; status 1 unless nothing is lost or doubled, no candle wrong, no two sides of the
-cluster took writes, and all nodes hold the same.
+cluster took writes, all nodes hold the same, and each subscriber was told each trade once.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import redis
 
+from marketdata.types.tick_arrays import TICK_BITS
 from terminals import wire
-from tests.drill import accounting, crew, failovers, node_contents, pair, recorded_state, writers
+from tests.drill import accounting, crew, failovers, node_contents, pair, recorded_state, subscribers, writers
 from tests.drill.failovers import Failovers
 from tests.drill.programs import ROOT
 from tests.drill.recorded_state import Spools
-from tests.drill.site import NUMBERS, GaleraSite, Site
+from tests.drill.site import DESKS, NUMBERS, GaleraSite, Site
 from tests.drill.stack import Terminal
 from tests.servers import packages
 from tests.servers.network import Network
@@ -37,12 +40,13 @@ from tests.servers.process import temporary_folder
 from tests.servers.sentinel import PASSWORD
 
 SIMULATORS = 7
-START_S, HEAL_S, DELIVER_S = 180.0, 180.0, 1800.0
+SOCKETS = 2  # subscribers at each desk
+START_S, HEAL_S, DELIVER_S, TELL_S = 180.0, 180.0, 1800.0, 180.0
 CALM_S = 3.0
 RAW_QUEUE = "raw_market_data"
 JUDGED = (
     "lost", "duplicated", "candle_mismatches", "split_brain", "nodes_different", "writes_lost", "rejected", "gaps",
-    "dead_letters", "unfinished",
+    "dead_letters", "unfinished", "subscriber_gaps", "subscriber_duplicates", "subscriber_unknown",
 )  # fmt: skip
 
 
@@ -121,6 +125,9 @@ class Drill:
         self.site: Site | None = None
         self.writers: writers.Writers | None = None
         self.crew: list[Terminal] = []
+        self.groups: list[subscribers.Group] = []
+        self.listening_us, self.pause_s = 0, 0.0
+        self.listened: list[dict[str, Any]] = []
         self.trouble: list[str] = []
         self.done: Counter[str] = Counter()
         self.windows: list[tuple[str, int, int]] = []  # kind, struck, whole again (microseconds)
@@ -139,19 +146,32 @@ class Drill:
             self.folder, servers=[site.servers_of(0), site.servers_of(1)], rate=self.given.rate, seed=self.seed,
             simulators=SIMULATORS, options=["--plain"],
         )  # fmt: skip
+        key = crew.enlist_reader()
         site.start_programs(self.crew)
         if not site.until(partial(self._all_flow, 0), seconds=START_S):
             print(site.tails(), flush=True)
             raise RuntimeError(f"only {self._flowing(0)} of {len(self.crew)} terminals had a batch committed")
+        self._listen(site, key)
         self.writers = writers.Writers(site.data, site.holders)
         self.writers.start()
         begin_us = _now_us()
-        self._say(f"all {len(self.crew)} terminals have rows committed; the failovers begin")
+        self._say(f"all {len(self.crew)} terminals have rows committed, all subscribers listen; the failovers begin")
         partings = self._strike(site)
         end_us = _now_us()
         self.writers.stop()
+        self.pause_s = max(float(one.ask("pause")) for one in self.groups)
         self._deliver(site)
         return self._account(site, partings, begin_us, end_us)
+
+    def _listen(self, site: Site, key: tuple[str, str]) -> None:
+        """Subscribers at each desk, which go to one web server and to the other one when it is gone."""
+        for turn, desk in enumerate(DESKS):
+            group = subscribers.Group(
+                desk, self.folder, key, site.webs_of(turn), sockets=SOCKETS, within=site.host(desk).within
+            )
+            self.groups.append(group)
+        site.aside(lambda: [one.listen() for one in self.groups], seconds=START_S)
+        self.listening_us = _now_us()
 
     def _strike(self, site: Site) -> list[writers.Parting]:
         striking = pair.PairFailovers(site) if isinstance(site, pair.PairSite) else Failovers(site)
@@ -220,7 +240,22 @@ class Drill:
         self.trouble += [f"{name} did not drain" for name in site.end(_named(site, "ingest"))]
         if not site.until(lambda: self._queue_is_empty(site), seconds=120.0):
             self.trouble.append(f"the queue {RAW_QUEUE} is not empty")
-        self.trouble += [f"{name} did not end when asked" for name in site.end(_named(site, "worker", "beat"))]
+        self._tell(site)
+        self.trouble += [f"{name} did not end when asked" for name in site.end(_named(site, "web", "worker", "beat"))]
+
+    def _tell(self, site: Site) -> None:
+        """Wait until the subscribers have what was committed since they listen, and end them."""
+        wanted = self.folder / "wanted.npy"
+        np.save(wanted, self._due(site))
+        if not site.until(lambda: sum(one.lacking(wanted) for one in self.groups) == 0, seconds=TELL_S):
+            for where in (where for one in self.groups for where in json.loads(one.ask(f"who {wanted}"))):
+                self._say(f"WRONG: a subscriber that lacks trades: {where}")
+        self.listened = [one.end() for one in self.groups]
+
+    def _due(self, site: Site) -> np.ndarray[Any, Any]:
+        """The ids of the trades of batches that were committed once all subscribers listened."""
+        held, late = _trades(site), f"SELECT batch FROM {{schema}}.ingest_batch WHERE committed_us > {self.listening_us}"
+        return held[np.isin(held >> TICK_BITS, _numbers(site, late))]
 
     def _queue_is_empty(self, site: Site) -> bool:
         master = site.sentinels.master
@@ -239,12 +274,17 @@ class Drill:
         different = [name for name, one in found.items() if one.contents != first.contents]
         assert self.writers is not None
         lacking = self.writers.missing()
+        told = [ids for one in self.groups for ids in one.kept()]
+        due = self._due(site)
+        heard = subscribers.account(told, due=due, stored=_trades(site))
         split = writers.split(self.writers.writes, partings, self.writers.holders.found, site.nodes)
         for name, one in found.items():
             for line in [*one.rows.examples, *one.wrong[: accounting.EXAMPLES]]:
                 self._say(f"WRONG on {name}: {line}")
         for line in [*split, *self.trouble]:
             self._say(f"WRONG: {line}")
+        for where in (where for one in self.listened for where in one["silences"]):
+            self._say(f"note: a connection was silent: {where}")
         for line in site.slow_returns:
             self._say(f"note: {line}")
         for what, count in sorted(site.own_ends.items()):
@@ -268,6 +308,11 @@ class Drill:
             "writes_lost": max(lacking.values()),
             "address_on_two_hosts_s": round(sum(one.ended - one.began for one in self.writers.holders.found), 2),
             "unfinished": len(self.trouble),
+            "subscribers": len(told),
+            "subscriber_trades": len(due),
+            **{f"subscriber_{name}": count for name, count in heard.items()},
+            "subscriber_pause_s": round(self.pause_s, 2),
+            "subscriber_resumes": sum(len(one["resumes"]) for one in self.listened),
             "done": {kind: self.done[kind] for kind in failovers.KINDS},
             "longest_stall_by_kind_s": self._stalls(moments),
             "slowest_batch_s": _seconds(recorded_state.slowest_us(spools, first.streams, first.commits)),
@@ -291,6 +336,8 @@ class Drill:
             signal.signal(number, signal.SIG_IGN)
         if self.writers is not None:
             self.writers.stop()
+        for group in self.groups:
+            group.kill()
         left = self.site.stop() if self.site is not None else []
         self.network.stop()
         if left:
@@ -309,6 +356,18 @@ def _on(site: Site, name: str, spools: dict[str, Spools]) -> node_contents.Held:
     """What one node holds, compared with what the terminals have."""
     with recorded_state.book(site.node(name)) as book:
         return node_contents.account(book, spools)
+
+
+def _numbers(site: Site, question: str) -> np.ndarray[Any, Any]:
+    """A column of whole numbers, as the first server of the database has it."""
+    host = site.nodes[0]
+    return np.array(site.ask(host, question.replace("{schema}", site.schema) + ";").split(), np.int64)
+
+
+def _trades(site: Site) -> np.ndarray[Any, Any]:
+    """The ids of all trades of the feed to which the subscribers listen."""
+    stored = "SELECT tick_id FROM {schema}.temp_market_data WHERE feed = 'sim' AND kind = 'trade' ORDER BY tick_id"
+    return _numbers(site, stored)
 
 
 def _named(site: Site, *kinds: str) -> list[str]:

@@ -1,6 +1,6 @@
 """A dealing room's machines, each a host of its own: a database behind one address (three nodes of Galera here, a pair
-of PostgreSQL in `tests.drill.pair`), Redis with Sentinels, two ingest servers, workers on three hosts, two beats, and
-desks with terminals."""
+of PostgreSQL in `tests.drill.pair`), Redis with Sentinels, two ingest servers with a web server beside each, workers on
+three hosts, two beats, and desks with terminals and subscribers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NUMBERS = {
 }  # fmt: skip
 NODES, STORES, APPS, DESKS = ("db1", "db2", "db3"), ("kv1", "kv2"), ("app1", "app2"), ("desk1", "desk2")
 ADDRESS = f"{SUBNET}.100"
-INGEST_PORT = 7070
+INGEST_PORT, WEB_PORT = 7070, 8000
 SENTINEL_DOWN_MS = 3_000
 CARELESS = "pc.ignore_quorum=true;pc.ignore_sb=true"
 """Options of Galera by which each side of a cut goes on alone: to see that a drill would find it."""
@@ -105,6 +105,7 @@ class Site(Programs):
             "BROKER_URL": redis_url,
             "INGEST_PORT": str(INGEST_PORT),
             "INGEST_ALLOW_PLAIN": "1",
+            "ALLOWED_HOSTS": ",".join(self.network.hosts[app].address for app in APPS),
             "SECRET_KEY": secrets.token_urlsafe(50),
             "VAR_DIR": str(self.folder / "var"),
             "METRICS_DIR": "",
@@ -132,6 +133,8 @@ class Site(Programs):
         for app in APPS:
             self.add_on(app, f"ingest-{app}", [python, "manage.py", "runingest"])
             self.add_on(app, f"beat-{app}", [python, "-m", "celery", "-A", "celery_app", "beat", "--pidfile="])
+            web = ["--host", self.network.hosts[app].address, "--port", str(WEB_PORT)]
+            self.add_on(app, f"web-{app}", [python, "manage.py", "runweb", *web])
         for host in (*APPS, "work1"):
             workers = [python, "manage.py", "runworkers", "-n", "all@%h", "-c", "1", "-Q", QUEUES]
             self.add_on(host, f"worker-{host}", workers)
@@ -172,8 +175,12 @@ class Site(Programs):
     @staticmethod
     def servers_of(turn: int) -> str:
         """The ingest servers as a terminal is told them: each has another one first."""
-        addresses = [f"{SUBNET}.{NUMBERS[app]}:{INGEST_PORT}" for app in APPS]
-        return ",".join(addresses[turn:] + addresses[:turn])
+        return ",".join(_in_turn(INGEST_PORT, turn))
+
+    @staticmethod
+    def webs_of(turn: int) -> list[str]:
+        """The web servers, likewise."""
+        return _in_turn(WEB_PORT, turn)
 
     def node(self, host: str) -> MariaDB | PostgreSQL:
         return self.data[host]
@@ -299,6 +306,12 @@ class Site(Programs):
         logs = [*sorted((self.folder / "log").glob("*.log")), *(server.log for server in self.servers.values())]
         found = [(log, end_of(log, lines)) for log in logs if log.exists()]
         return "\n".join(line for log, last in found for line in [f"--- {log.parent.name}/{log.name}", *last])
+
+
+def _in_turn(port: int, turn: int) -> list[str]:
+    """A port of each host of applications, that of number `turn` first."""
+    addresses = [f"{SUBNET}.{NUMBERS[app]}:{port}" for app in APPS]
+    return addresses[turn:] + addresses[:turn]
 
 
 class GaleraSite(Site):
