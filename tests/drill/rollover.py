@@ -2,8 +2,9 @@
 would, SIGKILL of runner and database between the steps and inside them; then every row is accounted for.
 
 The last line is one JSON object; status 1 unless all days ended in history, equal, no reader ever saw a hole, and every
-strike that was planned was made: those that were not are `missed`, by name. On Galera the node that all write to is
-struck: while another one is away the rollover goes on and is over before the next strike.
+strike that was planned was made: those that were not are `missed`, by name. On Galera HAProxy stands before the nodes
+and the one that all write to is struck: the day goes on at another one (`writer_moves`), the runners stand still while
+the first comes back, and readers and writers do not.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,14 @@ from typing import Any
 from terminals import wire
 from tests import servers
 from tests.drill.stack import NODE_READY_S
+from tests.frozen import frozen
 from tests.servers import MariaDB, Redis
-from tests.servers.galera import Cluster
+from tests.servers.galera import Cluster, Node
+from tests.servers.haproxy import HAProxy
 from tests.servers.mariadb import DATABASE
 from tests.servers.process import keep as keep_folder
-from tests.servers.process import spawn, temporary_folder
+from tests.servers.process import free_port, spawn, temporary_folder
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SYMBOLS = 1_000
@@ -91,8 +96,9 @@ class Drill:
         self.folder, self.rows, self.rate, self.random = folder, rows, rate, random.Random(seed)
         memory_mib = 1024 + rows // 1_000  # it holds the days, as it should
         self.cluster = Cluster(folder / "database", buffer_pool_mib=memory_mib) if database == "galera" else None
+        self.proxy: HAProxy | None = None
         self.server: Any = (
-            self.cluster.nodes[0]  # that is written to, and killed
+            self.cluster.nodes[0]  # that is asked, and at first written to
             if self.cluster is not None
             else servers.PostgreSQL(folder / "database")
             if database == "postgresql"
@@ -101,8 +107,11 @@ class Drill:
         self.redis = Redis(folder / "redis")
         self.environment: dict[str, str] = {}
         if self.cluster is not None:
-            self.cluster.nodes[0].ready_s = NODE_READY_S
-        self.number = self.kills = 0
+            peers = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+            self.proxy = HAProxy(folder / "proxy", nodes=self.cluster.nodes, peers=peers, place=0)
+            for node in self.cluster.nodes:
+                node.ready_s = NODE_READY_S
+        self.number = self.kills = self.moves = 0
         self.missed: list[str] = []
         self.began = time.monotonic()
         (folder / "log").mkdir()
@@ -130,8 +139,11 @@ class Drill:
         self.say(f"below {self.folder}")
         (self.cluster or self.server).start()
         self.redis.start()
+        if self.proxy is not None:
+            self.proxy.start()
+            until(self.writer, seconds=NODE_READY_S, what="a node is written to")
         self.environment = os.environ | {
-            "DATABASE_URL": self.server.url, "REDIS_URL": self.redis.url, "BROKER_URL": self.redis.url,
+            "DATABASE_URL": (self.proxy or self.server).url, "REDIS_URL": self.redis.url, "BROKER_URL": self.redis.url,
             "VAR_DIR": str(self.folder / "var"), "SECRET_KEY": "only-for-the-drill-" * 3, "LOG_LEVEL": "WARNING",
             "DJANGO_SETTINGS_MODULE": "marketdata.settings",
         }  # fmt: skip
@@ -302,14 +314,36 @@ class Drill:
                 runner.kill()
                 runners = [one for one in runners if one is not runner] + [self.start("run", pause_s=0.2)]
             else:
-                self.server.kill()
-                self.server.start()
+                self.kill_database(runners)
             self.say(f"kill {self.kills:>2}: {victim} at {words!r}" + (" inside" if share else ""))
             for one in runners:
                 one.news()  # what they said before the blow is past
             last = time.monotonic()
         self.missed = [f"{victim} at {words!r}" + (" inside" if share else "") for victim, words, share in left]
         return runners
+
+    def writer(self) -> Node | None:
+        """The node that all write to; none while there is none."""
+        assert self.cluster is not None
+        assert self.proxy is not None
+        name = self.proxy.writer
+        return next((node for node in self.cluster.nodes if node.node_name == name), None)
+
+    def kill_database(self, runners: list[Role]) -> None:
+        """SIGKILL, and start it again. Of a cluster it is the node that all write to, which comes back once they write
+        to another one; what a runner does next waits for it, so that the next strike meets a whole cluster."""
+        if self.cluster is None:
+            self.server.kill()
+            self.server.start()
+            return
+        struck = until(self.writer, seconds=NODE_READY_S, what="a node is written to")
+        struck.kill()
+        until(lambda: self.writer() not in (None, struck), seconds=NODE_READY_S, what="another node is written to")
+        self.moves += 1
+        with ExitStack() as still:
+            for runner in runners:
+                still.enter_context(frozen(runner.process.pid))
+            struck.start()
 
     def finish(self, runners: list[Role], days: list[str]) -> None:
         """Let the runners come to rest: nothing is left of the days that moved."""
@@ -352,11 +386,13 @@ class Drill:
             "rows": self.rows, "rate": self.rate, "kills": self.kills, "equal": equal,
             "reader_holes": sum(line["hole"] for line in reads), **calm,
             "late_rows": late, "reads": len(reads), "longest_read_ms": max(line["ms"] for line in reads),
-            "missed": self.missed, "node_differences": len(differences),
+            "missed": self.missed, "node_differences": len(differences), "writer_moves": self.moves,
             "total_seconds": round(time.monotonic() - self.began, 1),
         }  # fmt: skip
 
     def end(self, *, keep: bool) -> None:
+        if self.proxy is not None:
+            self.proxy.stop()
         (self.cluster or self.server).stop()
         self.redis.stop()
         if keep:

@@ -40,6 +40,26 @@ class HAProxy(Server):
     def url(self) -> str:
         return f"mysql://{USER}:{PASSWORD}@{self.host}:{self.port}/{DATABASE}"
 
+    @property
+    def writer(self) -> str:
+        """The name of the node that a connection comes to; "" if it comes to none."""
+        import MySQLdb
+
+        try:
+            client = MySQLdb.connect(
+                host=self.host, port=self.port, user=USER, password=PASSWORD, connect_timeout=10, read_timeout=10
+            )
+        except MySQLdb.OperationalError:
+            return ""
+        try:
+            client.query("SET wsrep_sync_wait = 0")
+            client.query("SELECT @@wsrep_node_name")
+            return str(client.store_result().fetch_row()[0][0])
+        except MySQLdb.OperationalError:
+            return ""
+        finally:
+            client.close()
+
     def _prepare(self) -> None:
         """The check is as it is handed out; HAProxy gives it nothing of its own environment."""
         shutil.copy(CHECKS / CHECK, self.folder / CHECK)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ pytest.importorskip("MySQLdb")
 
 from tests.drill import rollover, stack
 from tests.servers.galera import Node
+from tests.servers.haproxy import HAProxy
 
 GOOD = {"equal": True, "reader_holes": 0, "node_differences": 0, "missed": [], "kills": 22}
 
@@ -28,10 +30,11 @@ def test_one_thing_wrong_or_left_out_fails_the_drill(wrong):
 
 
 class Runner:
-    """Tells one step after the other, as a rollover would."""
+    """Tells one step after the other, as a rollover would; `process` is what would stand still."""
 
     def __init__(self, steps: Iterator[str]) -> None:
-        self.steps = steps
+        self.steps, self.process = steps, self
+        self.pid = id(self)
 
     def news(self) -> list[dict[str, str]]:
         return [{"step": step} for step in [next(self.steps, None)] if step is not None]
@@ -42,9 +45,24 @@ class Runner:
 
 @pytest.fixture
 def killed(monkeypatch) -> list[str]:
+    """Names of nodes that were killed; all write to the one after it then, and it starts while the runners stand still."""
     found: list[str] = []
+    still: list[int] = []
+
+    @contextmanager
+    def frozen(pid: int) -> Iterator[None]:
+        still.append(pid)
+        yield
+        still.remove(pid)
+
+    def start(node: Node) -> Node:
+        assert len(still) == 1
+        return node
+
     monkeypatch.setattr(Node, "kill", lambda node: found.append(node.node_name))
-    monkeypatch.setattr(Node, "start", lambda node: node)
+    monkeypatch.setattr(Node, "start", start)
+    monkeypatch.setattr(rollover, "frozen", frozen)
+    monkeypatch.setattr(HAProxy, "writer", property(lambda _proxy: f"node{len(found) % 3 + 1}"))
     return found
 
 
@@ -56,7 +74,7 @@ def drill(folder: Path, monkeypatch, database: str, steps: Iterator[str]) -> Any
     return made
 
 
-def test_the_node_that_is_written_to_is_struck_at_every_point(tmp_path, monkeypatch, killed):
+def test_the_node_that_is_written_to_is_struck_at_every_point_and_another_one_is_then(tmp_path, monkeypatch, killed):
     steps = iter([words for words, _ in rollover.POINTS for _ in range(5)])
     made = drill(tmp_path, monkeypatch, "galera", steps)
 
@@ -64,7 +82,8 @@ def test_the_node_that_is_written_to_is_struck_at_every_point(tmp_path, monkeypa
 
     assert made.missed == []
     assert made.kills == 2 * len(rollover.POINTS)
-    assert killed == ["node1"] * len(rollover.POINTS)
+    assert killed == [f"node{turn % 3 + 1}" for turn in range(len(rollover.POINTS))]
+    assert made.moves == len(rollover.POINTS)
 
 
 def test_a_strike_that_found_no_moment_is_missed_by_name(tmp_path, monkeypatch, killed):
