@@ -37,7 +37,7 @@ from api.web import garbage
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-kept = [(bytes(100_000), bytes(1_000)) for _ in range(400)]
+kept = [(bytearray(b"x") * 100_000, bytearray(b"x") * 1_000) for _ in range(400)]
 kept = [small for _, small in kept]
 print(resident())
 garbage.collect()
