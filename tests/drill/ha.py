@@ -254,8 +254,9 @@ class Drill:
 
     def _due(self, site: Site) -> np.ndarray[Any, Any]:
         """The ids of the trades of batches that were committed once all subscribers listened."""
-        held, late = _trades(site), f"SELECT batch FROM {{schema}}.ingest_batch WHERE committed_us > {self.listening_us}"
-        return held[np.isin(held >> TICK_BITS, _numbers(site, late))]
+        held = _trades(site)
+        since = f"SELECT batch FROM {{schema}}.ingest_batch WHERE committed_us > {self.listening_us}"
+        return held[np.isin(held >> TICK_BITS, _numbers(site, since))]
 
     def _queue_is_empty(self, site: Site) -> bool:
         master = site.sentinels.master

@@ -31,8 +31,8 @@ from tests.servers import MariaDB, Redis
 from tests.servers.galera import Cluster, Node
 from tests.servers.haproxy import HAProxy
 from tests.servers.mariadb import DATABASE
-from tests.servers.process import keep as keep_folder
 from tests.servers.process import free_port, spawn, temporary_folder
+from tests.servers.process import keep as keep_folder
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,7 +141,7 @@ class Drill:
         self.redis.start()
         if self.proxy is not None:
             self.proxy.start()
-            until(self.writer, seconds=NODE_READY_S, what="a node is written to")
+            until(self.written_to, seconds=NODE_READY_S, what="a node is written to")
         self.environment = os.environ | {
             "DATABASE_URL": (self.proxy or self.server).url, "REDIS_URL": self.redis.url, "BROKER_URL": self.redis.url,
             "VAR_DIR": str(self.folder / "var"), "SECRET_KEY": "only-for-the-drill-" * 3, "LOG_LEVEL": "WARNING",
@@ -322,7 +322,7 @@ class Drill:
         self.missed = [f"{victim} at {words!r}" + (" inside" if share else "") for victim, words, share in left]
         return runners
 
-    def writer(self) -> Node | None:
+    def written_to(self) -> Node | None:
         """The node that all write to; none while there is none."""
         assert self.cluster is not None
         assert self.proxy is not None
@@ -336,9 +336,9 @@ class Drill:
             self.server.kill()
             self.server.start()
             return
-        struck = until(self.writer, seconds=NODE_READY_S, what="a node is written to")
+        struck = until(self.written_to, seconds=NODE_READY_S, what="a node is written to")
         struck.kill()
-        until(lambda: self.writer() not in (None, struck), seconds=NODE_READY_S, what="another node is written to")
+        until(lambda: self.written_to() not in (None, struck), seconds=NODE_READY_S, what="another node is written to")
         self.moves += 1
         with ExitStack() as still:
             for runner in runners:

@@ -89,7 +89,7 @@ class Group:
 def account(
     kept: Iterable[np.ndarray[Any, Any]], *, due: np.ndarray[Any, Any], stored: np.ndarray[Any, Any]
 ) -> dict[str, int]:
-    """What subscribers had, compared with what they were to be told (`due`) and what is stored (both sorted, unique)."""
+    """What subscribers had, compared with what they were to be told (`due`) and with what is stored."""
     each = list(kept)
     return {
         "gaps": sum(len(np.setdiff1d(due, one)) for one in each),

@@ -45,8 +45,18 @@ class Runner:
 
 @pytest.fixture
 def killed(monkeypatch) -> list[str]:
-    """Names of nodes that were killed; all write to the one after it then, and it starts while the runners stand still."""
+    """Names of nodes that were killed; all write to the one after it then."""
     found: list[str] = []
+    monkeypatch.setattr(Node, "kill", lambda node: found.append(node.node_name))
+    monkeypatch.setattr(Node, "start", lambda node: node)
+    monkeypatch.setattr(HAProxy, "writer", property(lambda _proxy: f"node{len(found) % 3 + 1}"))
+    return found
+
+
+@pytest.fixture
+def back(monkeypatch) -> list[int]:
+    """For each node that came back, how many runners stood still meanwhile."""
+    found: list[int] = []
     still: list[int] = []
 
     @contextmanager
@@ -55,14 +65,8 @@ def killed(monkeypatch) -> list[str]:
         yield
         still.remove(pid)
 
-    def start(node: Node) -> Node:
-        assert len(still) == 1
-        return node
-
-    monkeypatch.setattr(Node, "kill", lambda node: found.append(node.node_name))
-    monkeypatch.setattr(Node, "start", start)
     monkeypatch.setattr(rollover, "frozen", frozen)
-    monkeypatch.setattr(HAProxy, "writer", property(lambda _proxy: f"node{len(found) % 3 + 1}"))
+    monkeypatch.setattr(Node, "start", lambda _node: found.append(len(still)))
     return found
 
 
@@ -74,7 +78,9 @@ def drill(folder: Path, monkeypatch, database: str, steps: Iterator[str]) -> Any
     return made
 
 
-def test_the_node_that_is_written_to_is_struck_at_every_point_and_another_one_is_then(tmp_path, monkeypatch, killed):
+def test_the_node_that_is_written_to_is_struck_at_every_point_and_another_one_is_then(
+    tmp_path, monkeypatch, killed, back
+):
     steps = iter([words for words, _ in rollover.POINTS for _ in range(5)])
     made = drill(tmp_path, monkeypatch, "galera", steps)
 
@@ -84,9 +90,10 @@ def test_the_node_that_is_written_to_is_struck_at_every_point_and_another_one_is
     assert made.kills == 2 * len(rollover.POINTS)
     assert killed == [f"node{turn % 3 + 1}" for turn in range(len(rollover.POINTS))]
     assert made.moves == len(rollover.POINTS)
+    assert back == [1] * len(rollover.POINTS)
 
 
-def test_a_strike_that_found_no_moment_is_missed_by_name(tmp_path, monkeypatch, killed):
+def test_a_strike_that_found_no_moment_is_missed_by_name(tmp_path, monkeypatch, killed, back):
     steps = iter([words for words, _ in rollover.POINTS if words != "clean" for _ in range(5)])
     made = drill(tmp_path, monkeypatch, "galera", steps)
 
