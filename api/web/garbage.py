@@ -6,8 +6,8 @@ quarter, which with everything that is imported here is after thousands of conne
 (https://docs.python.org/3.11/library/gc.html#gc.set_threshold).
 
 What was freed the C library keeps, unless it lies at the end of the heap: of buffers of 30 to 260 KiB that came and
-went it kept 2.4 MB more within ten minutes, while what was in use stayed at 39.4 MB. `malloc_trim` gives the system back
-every whole page of that (malloc_trim(3)).
+went it kept 2.4 MB more within ten minutes, while what was in use stayed at 39.4 MB. `malloc_trim` gives every whole
+page of that back to the system (malloc_trim(3)).
 """
 
 from __future__ import annotations
