@@ -170,7 +170,7 @@ class Drill:
                 desk, self.folder, key, site.webs_of(turn), sockets=SOCKETS, within=site.host(desk).within
             )
             self.groups.append(group)
-        site.aside(lambda: [one.listen() for one in self.groups], seconds=START_S)
+        site.aside(lambda: sum(one.listen() for one in self.groups), seconds=START_S)
         self.listening_us = _now_us()
 
     def _strike(self, site: Site) -> list[writers.Parting]:

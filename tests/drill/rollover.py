@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from terminals import wire
 from tests import servers
@@ -141,7 +141,7 @@ class Drill:
         self.redis.start()
         if self.proxy is not None:
             self.proxy.start()
-            until(self.written_to, seconds=NODE_READY_S, what="a node is written to")
+            self.until_written_to()
         self.environment = os.environ | {
             "DATABASE_URL": (self.proxy or self.server).url, "REDIS_URL": self.redis.url, "BROKER_URL": self.redis.url,
             "VAR_DIR": str(self.folder / "var"), "SECRET_KEY": "only-for-the-drill-" * 3, "LOG_LEVEL": "WARNING",
@@ -329,6 +329,15 @@ class Drill:
         name = self.proxy.writer
         return next((node for node in self.cluster.nodes if node.node_name == name), None)
 
+    def until_written_to(self, *, but: Node | None = None) -> Node:
+        """That node, once it is another one than `but`; TimeoutError."""
+
+        def found() -> Node | None:
+            node = self.written_to()
+            return None if node is but else node
+
+        return cast(Node, until(found, seconds=NODE_READY_S, what="a node is written to"))
+
     def kill_database(self, runners: list[Role]) -> None:
         """SIGKILL, and start it again. Of a cluster it is the node that all write to, which comes back once they write
         to another one; what a runner does next waits for it, so that the next strike meets a whole cluster."""
@@ -336,9 +345,9 @@ class Drill:
             self.server.kill()
             self.server.start()
             return
-        struck = until(self.written_to, seconds=NODE_READY_S, what="a node is written to")
+        struck = self.until_written_to()
         struck.kill()
-        until(lambda: self.written_to() not in (None, struck), seconds=NODE_READY_S, what="another node is written to")
+        self.until_written_to(but=struck)
         self.moves += 1
         with ExitStack() as still:
             for runner in runners:

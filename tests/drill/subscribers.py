@@ -35,7 +35,7 @@ class Group:
         waits: bool = False,
         within: Sequence[str] = (),
     ) -> None:
-        self.name, self._folder = name, folder
+        self.name, self._folder, self._sockets = name, folder, sockets
         self._process = subprocess.Popen(
             [*within, sys.executable, "-m", "tests.drill.feed_clients"], cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -45,10 +45,11 @@ class Group:
             "sockets": sockets, "cuts": cuts, "messages": messages, "stalls": stalls, "waits": waits,
         }))  # fmt: skip
 
-    def listen(self) -> None:
-        """Wait until all are subscribed; RuntimeError if the process ended instead."""
+    def listen(self) -> int:
+        """How many they are, once all are subscribed; RuntimeError if the process ended instead."""
         if self._read() != "ready":
             raise RuntimeError(f"the subscribers {self.name} did not get in")
+        return self._sockets
 
     def ask(self, what: str) -> str:
         """What it answers; RuntimeError if it ended."""
