@@ -33,6 +33,7 @@ from marketdata.storage.mariadb import partitions
 from tests import boards, database, upkeep
 from tests.backup import HOUR, NOW, verified
 from tests.backup import folders as backup_programs
+from tests.drill.stack import NODE_READY_S
 from tests.servers import ServerMissing, packages
 from tests.servers.galera import Cluster, Node
 from tests.servers.keepalived import CHECK, FILES
@@ -340,6 +341,19 @@ def test_doctor_tells_a_node_that_it_cannot_ask(empty: Cluster, settings):
     assert str(silent.value).startswith("1 / 2; no answer of " + nowhere)
     assert "not named by DATABASE_NODES" in str(unnamed.value)
     assert str(stands.value).startswith(f"1 / 2; no answer of {empty.nodes[2].address}")
+
+
+def test_a_node_that_lost_its_data_takes_all_of_them_from_another_one(empty: Cluster, monkeypatch):
+    third = empty.nodes[2]
+    monkeypatch.setattr(third, "ready_s", NODE_READY_S)
+    third.stop()
+    (third.data / "grastate.dat").unlink()
+    begins = len(third.log.read_text())
+
+    third.start()
+
+    assert "mariabackup SST completed on joiner" in third.log.read_text()[begins:]
+    assert empty.differences() == []
 
 
 def may_be_written(node: Node, folder: Path, **proxy: str) -> str:

@@ -118,12 +118,18 @@ class Node(MariaDB):
             f"CREATE USER {CHECK_USER}@'{net}' IDENTIFIED BY '{PASSWORD}';"
         )
 
+    @property
+    def _pool_options(self) -> list[str]:
+        """In the file: who gives another one its data passes on what the command line says of the pool, and
+        mariadb-backup does not know that option."""
+        return []
+
     def _settings(self) -> Path:
         path = self.folder / "galera.cnf"
         path.write_text(
             f"!include {SETTINGS}\n!include {GALERA_SETTINGS}\n[mariadbd]\n"
             # Copied and kept in memory: of a size for days of some thousand ticks.
-            f"innodb_log_file_size = 48M\n{self._own_settings}\n",
+            f"innodb_log_file_size = 48M\ninnodb_buffer_pool_size = {self.buffer_pool_mib}M\n{self._own_settings}\n",
             encoding="utf-8",
         )
         return path

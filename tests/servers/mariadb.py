@@ -117,10 +117,15 @@ class MariaDB(Server):
             f"--defaults-file={self._settings()}", f"--basedir={base}", f"--datadir={self.data}",
             f"--socket={self.socket}",
             f"--pid-file={self.data}/server.pid", f"--port={self.port}", f"--bind-address={self._listens_at}",
-            f"--innodb-buffer-pool-size={self.buffer_pool_mib}M", f"--tmpdir={self.socket.parent}",
+            *self._pool_options, f"--tmpdir={self.socket.parent}",
             f"--plugin-dir={base}/lib/mysql/plugin", *texts(base), *_as_root(),
         ]  # fmt: skip
         return [str(program), *options], environment | {"LD_PRELOAD": ALLOCATOR}
+
+    @property
+    def _pool_options(self) -> list[str]:
+        """How much memory its pages have, on the command line."""
+        return [f"--innodb-buffer-pool-size={self.buffer_pool_mib}M"]
 
     @property
     def _more_users(self) -> str:
