@@ -17,12 +17,12 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from terminals.wire import options
 
@@ -30,6 +30,7 @@ MINUTE_US = 60_000_000  # of its own, as it is copied without the rest
 PROCESSED, CHART = "processed-data", "chart-data"
 DAY = "1Day"
 VERSION = 1
+ANSWER_S = 60.0  # for the next message of a partition that has more
 TOLD = ("open", "high", "low", "close", "volume", "value")
 
 
@@ -181,8 +182,8 @@ def _text(value: str | bytes | None) -> str:
 
 
 def read(client: dict[str, str], *, prefix: str, idle_s: float) -> Account:
-    """Both topics from their beginning until nothing came for so long. KafkaException; ValueError if one is not
-    there, or of a version that this does not know."""
+    """Both topics from their beginning to what they have now, and on until nothing came for so long. KafkaException;
+    ValueError if one is not there, or of a version that this does not know."""
     consumer = Consumer({
         "group.id": "naru-reference-consumer", "enable.auto.commit": False, "auto.offset.reset": "earliest", **client,
     })  # fmt: skip
@@ -192,21 +193,37 @@ def read(client: dict[str, str], *, prefix: str, idle_s: float) -> Account:
         names = {prefix + topic: topic for topic in (PROCESSED, CHART)}
         if missing := sorted(names.keys() - known.keys()):
             raise ValueError(f"no topic {', '.join(missing)}")
-        # Assigned and not subscribed to: one that compares wants every partition, and each from its beginning.
-        consumer.assign(
-            [TopicPartition(name, number, OFFSET_BEGINNING) for name in names for number in known[name].partitions]
-        )
-        last = time.monotonic()
-        while time.monotonic() - last < idle_s:
-            for message in consumer.consume(1000, timeout=0.5):
-                error = message.error()
-                if error is not None:
-                    raise KafkaException(error)
-                account.take(message, names[message.topic() or ""])
-                last = time.monotonic()
+        places = [(name, number) for name in names for number in known[name].partitions]
+        for message in messages(consumer, places, idle_s=idle_s):
+            account.take(message, names[message.topic() or ""])
     finally:
         consumer.close()
     return account
+
+
+def messages(consumer: Consumer, places: Iterable[tuple[str, int]], *, idle_s: float) -> Iterator[Message]:
+    """What these partitions (topic, number) have, however slow the broker is, and what comes until nothing came for so
+    long. KafkaException: it does not answer."""
+    partitions = [TopicPartition(name, number, OFFSET_BEGINNING) for name, number in places]
+    left: dict[tuple[str, int], int] = {}
+    for one in partitions:
+        low, high = consumer.get_watermark_offsets(one, timeout=ANSWER_S)
+        if high > low:
+            left[one.topic, one.partition] = high
+    # Assigned and not subscribed to: one that compares wants every partition, and each from its beginning.
+    consumer.assign(partitions)
+    last = time.monotonic()
+    while time.monotonic() - last < (ANSWER_S if left else idle_s):
+        for message in consumer.consume(1000, timeout=0.5):
+            error = message.error()
+            if error is not None:
+                raise KafkaException(error)
+            place, last = (message.topic() or "", message.partition() or 0), time.monotonic()
+            if (message.offset() or 0) + 1 >= left.get(place, 0):
+                left.pop(place, None)
+            yield message
+    if left:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer for {ANSWER_S:g} s: {sorted(left)}"))
 
 
 def of_database(address: str, charts: Sequence[tuple[Series, int]]) -> dict[tuple[Series, int], tuple[Any, ...]]:

@@ -74,12 +74,14 @@ def drop() -> None:
             one.connection = None
 
 
-def steadily(work: Callable[[], T], *, give_up_s: float = GIVE_UP_S) -> T:
+def steadily(work: Callable[[], T], *, give_up_s: float | None = None) -> T:
     """Do something that is whole or not done at all, again on a new connection while the database fails for a moment
-    (`Storage.is_transient`): at most `TRIES` times, and not once `give_up_s` are over. Then the error is raised.
+    (`Storage.is_transient`): at most `TRIES` times, and not once `give_up_s` (`GIVE_UP_S`) are over. Then the error is
+    raised.
 
     Inside a transaction it is done once: only the whole transaction can be repeated.
     """
+    longest_s = GIVE_UP_S if give_up_s is None else give_up_s
     with _counted() as began:
         for attempt in range(1, TRIES + 1):
             try:
@@ -89,7 +91,7 @@ def steadily(work: Callable[[], T], *, give_up_s: float = GIVE_UP_S) -> T:
                 if inside or not storage().is_transient(error):
                     raise
                 drop()
-                if attempt == TRIES or time.monotonic() - began > give_up_s:
+                if attempt == TRIES or time.monotonic() - began > longest_s:
                     raise
                 metrics.TRANSACTION_RETRIES.inc()
                 log.info("database failed for a moment attempt=%d error=%s", attempt, type(error).__name__)

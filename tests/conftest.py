@@ -22,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from tests import longest
+from tests import longest, waiting
 from tests.servers import MariaDB, PostgreSQL, Redis, Server, ServerMissing, Valkey, free_port
 from tests.servers.process import temporary_folder
 from tests.servers.system import browser
@@ -37,6 +37,9 @@ hypothesis_settings.load_profile("naru")
 DB = os.environ.get("DB", "sqlite")
 REDIS = os.environ.get("REDIS", "valkey" if DB == "sqlite" else "redis")
 SERVERS_REQUIRED = bool(os.environ.get("CI") or os.environ.get("NARU_REQUIRE_SERVERS"))
+# A database that has to share the machine with two others, and with what asks it, is no silent one: twice as long as
+# ours is waited for its answers and locks.
+SILENCE_S = 20
 # These folders may use a database; when theirs is missing they are skipped as a whole.
 NEED_DATABASE = ("contract", "e2e", "integration")
 
@@ -67,7 +70,9 @@ os.environ.update(
     NARU_LANG="en",  # the texts as the code has them; tests/unit/test_catalogues.py compares the Korean ones
     INGEST_PORT=str(free_port()),
     DJANGO_SETTINGS_MODULE="marketdata.settings",
+    DATABASE_SILENCE_S=str(SILENCE_S),
 )
+os.environ.setdefault(waiting.PATIENCE, "3")
 
 
 @pytest.hookimpl(optionalhook=True)

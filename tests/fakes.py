@@ -47,7 +47,7 @@ class FakeTerminal:
         epoch: str | None = None,
         ca_file: str | None = None,
         binding: str | None = None,
-        seconds: float = 60.0,
+        seconds: float = 180.0,
     ) -> None:
         self.client, self.secret, self.source, self.register_market = client, secret, source, register_market
         self.epoch = epoch or secrets.token_hex(8)

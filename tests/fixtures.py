@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from tests.road import Road
 
 
+@pytest.fixture(autouse=True)
+def a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process does for the database is tried again however long it took before."""
+    from marketdata import connections  # once Django is set up
+
+    monkeypatch.setattr(connections, "GIVE_UP_S", 300.0)
+
+
 @pytest.fixture
 def road_database(
     django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker, private_folder: Path

@@ -95,7 +95,7 @@ class Road:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
-    def stop(self, name: str, *, seconds: float = 90.0) -> int:
+    def stop(self, name: str, *, seconds: float = 240.0) -> int:
         """SIGTERM, and wait; the exit status."""
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)

@@ -5,9 +5,9 @@ import os
 import pytest
 
 from marketdata.storage import Storage, storage
-from tests.fixtures import road_database
+from tests.fixtures import a_busy_machine, road_database
 
-__all__ = ["road_database", "store"]
+__all__ = ["a_busy_machine", "road_database", "store"]
 
 pytest.register_assert_rewrite(
     *(f"tests.contract.{subject}" for subject in ("storage", "ticks", "candles", "transactions"))

@@ -64,4 +64,4 @@ def elsewhere(job: Callable[[], T]) -> T:
             connections.close_all()
 
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(run).result(timeout=60)
+        return pool.submit(run).result(timeout=300)

@@ -153,7 +153,7 @@ def test_what_is_committed_while_a_backup_is_made_is_in_it_wholly_or_not_at_all(
         runs = [backup_after_commits(number) for number in range(2)]
     finally:
         stop.set()
-        writer.join(60)
+        writer.join(300)
 
     for run in runs:
         assert run.report["checks"]["batches"] > 0

@@ -172,7 +172,7 @@ def test_whoever_merges_while_minutes_are_owned_comes_after(store):
             began.wait(timeout=1.0)
             ticks = store.read_day_ticks(DAY, "005930", "krx")
             store.replace_minutes(DAY, candles.build(ticks))
-        job.result(timeout=60)
+        job.result(timeout=300)
 
     assert read_bars(store).n.tolist() == [1, 1]
     assert market.candles(read_bars(store)) == market.candles_by_hand([first, second])

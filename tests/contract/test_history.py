@@ -135,7 +135,7 @@ def test_a_reader_sees_every_tick_while_days_are_moved_and_a_writer_goes_on(stor
         finally:
             ended.set()
         for job in jobs:
-            job.result(timeout=60)
+            job.result(timeout=300)
 
     assert holes == []
     assert store.count(HISTORY) == 1200

@@ -162,7 +162,8 @@ class TestMariaDB(StorageContract):
         assert rows_by_partition("temp_market_data")["p20260316"] == 1
         assert unparted.count("temp_market_data") == 1
 
-    def test_two_workers_may_make_the_same_room_at_once(self, unparted):
+    def test_two_workers_may_make_the_same_room_at_once(self, unparted, monkeypatch):
+        monkeypatch.setattr(partitions, "PATIENCE_S", 120.0)  # each change has a moment, which may be too short for it
         # Two processes do not share what they remember of partitions; here they are two threads that forget.
         dates = [day("2026-03-16") + datetime.timedelta(days=2 * at) for at in range(6)]
         start = threading.Barrier(2)
@@ -170,7 +171,7 @@ class TestMariaDB(StorageContract):
         def work(mine: list[datetime.date]) -> None:
             try:
                 for date in mine:
-                    start.wait(timeout=30)
+                    start.wait(timeout=300)
                     forget_partitions()
                     storage().ensure_partitions([date])
             finally:
@@ -178,7 +179,7 @@ class TestMariaDB(StorageContract):
 
         with ThreadPoolExecutor(2) as pool:
             for one in [pool.submit(work, dates), pool.submit(work, [*dates[:3], *reversed(dates[3:])])]:
-                one.result(timeout=60)
+                one.result(timeout=300)
 
         load(unparted, ticks_of(*dates))
         rows = rows_by_partition("temp_market_data")
@@ -250,7 +251,7 @@ class TestMariaDB(StorageContract):
             try:
                 with storage().transaction(), connection.cursor() as cursor:
                     cursor.execute(change, [first])
-                    both_hold_one.wait(timeout=30)
+                    both_hold_one.wait(timeout=300)
                     cursor.execute(change, [second])
             except OperationalError as error:
                 return error.args[0], storage().is_transient(error)
@@ -259,7 +260,7 @@ class TestMariaDB(StorageContract):
             return None
 
         with ThreadPoolExecutor(2) as pool:
-            answers = [one.result(timeout=60) for one in (pool.submit(work, 1, 2), pool.submit(work, 2, 1))]
+            answers = [one.result(timeout=300) for one in (pool.submit(work, 1, 2), pool.submit(work, 2, 1))]
 
         assert sorted(answers, key=str) == [(1213, True), None]
 
@@ -316,14 +317,14 @@ class TestMariaDB(StorageContract):
                         cursor.execute("SELECT CONNECTION_ID()")
                         number = int(cursor.fetchone()[0])
                     held.set()
-                    ended.wait(timeout=60)
+                    ended.wait(timeout=300)
                 return number
             finally:
                 connections.close_all()
 
         def write() -> None:
             try:
-                held.wait(timeout=60)
+                held.wait(timeout=300)
                 while not ended.is_set():
                     load(storage(), market.ticks([{"tick_id": tick_id(7, written[0] % 5000), "trade_date": 20_530}]))
                     written[0] += 1
@@ -332,7 +333,7 @@ class TestMariaDB(StorageContract):
 
         with ThreadPoolExecutor(2) as pool:
             holder, writer = pool.submit(hold), pool.submit(write)
-            held.wait(timeout=60)
+            held.wait(timeout=300)
             try:
                 until(lambda: written[0], seconds=60, what="a writer at work")
                 before, tries = written[0], 0
@@ -347,9 +348,9 @@ class TestMariaDB(StorageContract):
             finally:
                 ended.set()
 
-            assert f"connection {holder.result(timeout=60)} of naru" in str(caught.value)
+            assert f"connection {holder.result(timeout=300)} of naru" in str(caught.value)
             assert "nothing was changed" in str(caught.value)
-            writer.result(timeout=60)
+            writer.result(timeout=300)
         assert store.move_day(day("2026-03-16"), progress=lambda _: None) == 1
 
     def test_a_day_on_its_way_is_read_counted_and_brought_home(self, store):

@@ -69,17 +69,17 @@ def in_use(statement: str):
         with storage().transaction(), connection.cursor() as cursor:
             cursor.execute(statement)
             ready.set()
-            done.wait(60)
+            done.wait(300)
         connections.close_all()
 
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(hold)
-        assert ready.wait(60)
+        assert ready.wait(300)
         try:
             yield
         finally:
             done.set()
-            job.result(timeout=60)
+            job.result(timeout=300)
 
 
 class TestPostgreSQL(StorageContract):
@@ -148,7 +148,7 @@ class TestPostgreSQL(StorageContract):
             finally:
                 ended.set()
             for job in jobs:
-                job.result(timeout=60)
+                job.result(timeout=300)
 
         assert set(seen) == {len(dates) * 40}
         assert unparted.default_partition_rows(TEMP) == 0
@@ -177,7 +177,7 @@ class TestPostgreSQL(StorageContract):
         def work(mine: list[datetime.date]) -> None:
             try:
                 for date in mine:
-                    start.wait(timeout=30)
+                    start.wait(timeout=300)
                     forget_partitions()
                     storage().ensure_partitions([date])
             finally:
@@ -185,7 +185,7 @@ class TestPostgreSQL(StorageContract):
 
         with ThreadPoolExecutor(2) as pool:
             for one in [pool.submit(work, dates), pool.submit(work, [*dates[:3], *reversed(dates[3:])])]:
-                one.result(timeout=60)
+                one.result(timeout=300)
 
         load(unparted, ticks_of(*dates))
         assert rows_by_partition("temp_market_data") == {f"temp_market_data_p{date:%Y%m%d}": 1 for date in dates}
@@ -249,7 +249,7 @@ class TestPostgreSQL(StorageContract):
                 until(lambda: self._somebody_waits(cursor), seconds=60, what="the writer waits")
                 cursor.execute(partitions.create(TEMP, bounds))
                 cursor.execute(partitions.attach(TEMP, bounds))
-            answer = job.result(timeout=60)
+            answer = job.result(timeout=300)
 
         assert answer == ("23514", True)
 
@@ -312,11 +312,11 @@ class TestPostgreSQL(StorageContract):
         with ThreadPoolExecutor(2) as pool:
             with in_use("SELECT count(*) FROM temp_market_data"):
                 mover = pool.submit(move_elsewhere, day("2026-03-16"))
-                pool.submit(look).result(timeout=60)
-            assert mover.result(timeout=60) == 1
+                pool.submit(look).result(timeout=300)
+            assert mover.result(timeout=300) == 1
 
         # Lock waits of 0.15 s each, and a busy machine; whoever waited for the mover would wait for the holder's end.
-        assert max(asked) < 20.0
+        assert max(asked) < 100.0
 
     # --- what is worth another try ----------------------------------------------------------------------------------
 
@@ -329,7 +329,7 @@ class TestPostgreSQL(StorageContract):
             try:
                 with storage().transaction(), connection.cursor() as cursor:
                     cursor.execute(change, [first])
-                    both_hold_one.wait(timeout=30)
+                    both_hold_one.wait(timeout=300)
                     cursor.execute(change, [second])
             except OperationalError as error:
                 return days.sqlstate(error), storage().is_transient(error)
@@ -338,7 +338,7 @@ class TestPostgreSQL(StorageContract):
             return None
 
         with ThreadPoolExecutor(2) as pool:
-            answers = [one.result(timeout=60) for one in (pool.submit(work, 1, 2), pool.submit(work, 2, 1))]
+            answers = [one.result(timeout=300) for one in (pool.submit(work, 1, 2), pool.submit(work, 2, 1))]
 
         assert sorted(answers, key=str) == [("40P01", True), None]
 

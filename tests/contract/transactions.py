@@ -160,7 +160,7 @@ class TransactionContract:
                 connections.close_all()
 
         with ThreadPoolExecutor(4) as pool:
-            won = [one.result(timeout=60) for one in [pool.submit(work) for _ in range(4)]]
+            won = [one.result(timeout=300) for one in [pool.submit(work) for _ in range(4)]]
 
         assert sorted(won) == [False, False, False, True]
         assert read_bars(store).n.tolist() == [1]

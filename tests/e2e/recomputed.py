@@ -17,7 +17,7 @@ _DECIMALS = ("open", "high", "low", "close", "volume", "value")
 def candles(file: Path) -> list[Candle]:
     """The candles of the file, sorted."""
     done = subprocess.run(
-        [sys.executable, "-m", __name__, str(file)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-m", __name__, str(file)], capture_output=True, text=True, check=True, timeout=300
     )
     return sorted(
         Candle(

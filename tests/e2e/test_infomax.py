@@ -35,7 +35,7 @@ def test_a_sheet_in_trouble_is_stored_row_by_row_as_it_changed(road, tmp_path):
     link = ["--server", f"127.0.0.1:{road.port}", "--client", "desk", "--key-file", str(key)]
     road.start("terminal", [*terminal, *options, *link])
 
-    playing.wait(120)
+    playing.wait(300)
     assert road.stop("simulator") == 0, road.tail("simulator")
     shown = json.loads(road.tail("simulator").splitlines()[-1])
     last = shown["last"]

@@ -82,7 +82,7 @@ def replay(road: Road, file: Path, secret: str, *options: str) -> subprocess.Com
     link = ["--server", f"127.0.0.1:{road.port}", "--client", "replayer", "--key-file", str(key)]
     spool = ["--spool", str(road.folder / "spool"), *options]
     return subprocess.run(
-        [sys.executable, *command, *link, *spool], cwd=ROOT, capture_output=True, text=True, timeout=200
+        [sys.executable, *command, *link, *spool], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
 
 

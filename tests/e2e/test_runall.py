@@ -24,7 +24,7 @@ from tests.waiting import until
 ROOT = Path(__file__).resolve().parents[2]
 # What the run makes for itself.
 OURS = ("REDIS_URL", "BROKER_URL", "SECRET_KEY")
-pytestmark = [pytest.mark.e2e, pytest.mark.once, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.once]
 
 
 def without_ours() -> dict[str, str]:
@@ -88,14 +88,14 @@ class Run:
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(120)
+        return self.process.wait(300)
 
 
 def inspected(home: Path) -> str:
     """What a command beside the run shows of its terminal. It knows the folder alone, and asks by way of Redis."""
     asked = subprocess.run(
         [sys.executable, "manage.py", "inspect", "demo-market"], cwd=ROOT,
-        env=without_ours() | {"VAR_DIR": str(home)}, capture_output=True, text=True, timeout=120, check=False,
+        env=without_ours() | {"VAR_DIR": str(home)}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     return asked.stdout
 
@@ -141,7 +141,7 @@ def test_a_folder_has_one_run_and_a_killed_one_takes_everything_with_it_but_the_
     kept = [file.read_text() for file in secrets]
     other = subprocess.run(
         first.process.args, cwd=ROOT, env=os.environ | {"VAR_DIR": str(home), "DATABASE_URL": database_url},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert (other.returncode, "already running" in other.stderr) == (1, True)
 
@@ -184,7 +184,7 @@ def stored(database_url: str, epoch: str) -> tuple[list[int], int, int]:
     done = subprocess.run(
         [sys.executable, "-c", f"import django, json\ndjango.setup()\n{program}"], cwd=ROOT,
         env=os.environ | {"DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": "marketdata.settings"},
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     batches, rows, there = json.loads(done.stdout)
     return batches, rows, there
@@ -212,5 +212,5 @@ def test_ctrl_c_loses_nothing_and_the_next_run_sends_what_was_left(home, databas
 def test_a_replay_of_a_file_that_is_not_there_says_so(home, database_url):
     run = Run(home, database_url, "--replay", str(home / "nothing.csv"))
 
-    assert run.process.wait(120) == 1
+    assert run.process.wait(300) == 1
     assert "no such file" in run.text()

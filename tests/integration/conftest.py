@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fixtures import database_without_tables, road, road_database
+from tests.fixtures import a_busy_machine, database_without_tables, road, road_database
 from tests.servers import Server
 
-__all__ = ["database_without_tables", "road", "road_database"]
+__all__ = ["a_busy_machine", "database_without_tables", "road", "road_database"]
 
 
 @pytest.fixture(autouse=True)

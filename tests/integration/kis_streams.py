@@ -135,7 +135,7 @@ class RunningStreams:
             waiting.until(lambda: self._task, seconds=60, what="the task of the streams")
             assert self._task is not None
             self._loop.call_soon_threadsafe(self._task.cancel)
-            self._thread.join(60)
+            self._thread.join(300)
             assert not self._thread.is_alive()
             self.terminal.close()
 

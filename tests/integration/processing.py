@@ -62,6 +62,13 @@ def clock_off(us: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def clock_at(us: int) -> Iterator[None]:
+    """It is this time by the clock of the worker's host, however long anything takes."""
+    with patch.object(batch_ledger, "now_us", lambda: us):
+        yield
+
+
 def told() -> list[notifications.Outcome]:
     """What the ingest server would hear."""
     answer: Any = live_state.connection().xrange(notifications.STREAM + ME)

@@ -16,7 +16,7 @@ _COLUMNS = ("symbol", "feed", "kind", "side", "source", "price", "size", "bid", 
 def ask(pattern: str) -> tuple[Answer, Answer]:
     """Every row as texts, in order of tick_id: as DuckDB reads them, and as polars does. Times are in microseconds."""
     done = subprocess.run(
-        [sys.executable, "-m", __name__, pattern], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-m", __name__, pattern], capture_output=True, text=True, check=True, timeout=300
     )
     duck, bear = json.loads(done.stdout)
     return duck, bear

@@ -20,7 +20,7 @@ from django.test import Client as Browser
 from analytics.statistics import screener
 from api import market
 from api.auth import authentication
-from api.stream import shared
+from api.stream import consumer, shared
 from api.throttling import counters
 from api.views import status, status_upkeep
 from ingest import notifications, tasks
@@ -37,7 +37,7 @@ T = TypeVar("T")
 CODES = ("000660", "005930", "035420")
 KIS, REPLAY, SIMULATOR = 3, 4, 5
 SEOUL_DAY = "2026-03-16"
-PATIENCE_S = 60.0  # for what comes at once unless the machine is busy with something else
+PATIENCE_S = 180.0  # for what comes at once unless the machine is busy with something else
 
 
 class Serving:
@@ -200,6 +200,8 @@ def serving(
     monkeypatch.setattr(status, "_kept", (float("-inf"), {}))
     monkeypatch.setattr(status_upkeep, "_kept", (float("-inf"), {}))
     monkeypatch.setattr(screener, "_kept", None)
+    monkeypatch.setattr(consumer, "AUTH_S", PATIENCE_S)
+    monkeypatch.setattr("api.stream.hub.AWAY_S", PATIENCE_S)
     market.forget()
     yield Serving()
     live_state.connection().close()

@@ -166,7 +166,7 @@ def test_what_fails_is_repeated_with_growing_pauses_and_given_up_and_holds_up_no
 
 @pytest.mark.once
 def test_a_server_that_says_nothing_is_given_up_and_others_do_not_wait_for_it(owner, receiver, monkeypatch):
-    monkeypatch.setattr(webhooks, "LONGEST_S", 1.0)
+    monkeypatch.setattr(webhooks, "LONGEST_S", 10.0)  # for the other one on a busy machine
     silent, _ = webhook(owner, receiver, "/silent")
     good, _ = webhook(owner, receiver, "/hook")
     alert(owner, silent, good)

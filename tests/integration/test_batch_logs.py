@@ -34,7 +34,7 @@ def sent_by_a_terminal(road, folder: Path) -> str:
     what = ["replay", str(folder / "two.csv"), "--speed", "0", "--register-market", "CME", "--from-start"]
     log = ["--log-format", "ecs", "--log-batches", "--spool", str(folder / "spool")]
     done = subprocess.run(
-        [sys.executable, "-m", "terminals", *what, *link, *log], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "terminals", *what, *link, *log], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stderr

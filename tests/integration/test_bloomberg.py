@@ -65,7 +65,7 @@ def test_what_bloomberg_says_is_stored_and_what_is_missing_is_a_gap_of_its_symbo
             road.until(lambda: told() >= TOLD, seconds=120, what="the events")
         finally:
             program.terminate()
-            _out, log = program.communicate(timeout=60)
+            _out, log = program.communicate(timeout=300)
 
     assert program.returncode == 0, log
     assert len(ticks("005930", Kind.TRADE)) == TRADES

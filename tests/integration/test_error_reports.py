@@ -19,7 +19,8 @@ PROGRAM = """
 import logging, os
 import django
 django.setup()
-from marketdata.logs import context
+from marketdata.logs import context, error_reports
+error_reports.CLOSE_S = 100.0
 from marketdata.types.tick_arrays import batch_number
 log = logging.getLogger("ingest.tasks")
 
@@ -73,7 +74,7 @@ def endpoint():
 def run(program, **variables):
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "marketdata.settings", "NARU_LANG": "en", **variables}
     return subprocess.run(
-        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300
     )
 
 

@@ -22,7 +22,7 @@ APART = ("unshare", "--net", "sh", "-c", 'ip link add eth0 type bridge && exec "
 def told(name: str, *options: str, within: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     program, environment = packages.need(name, packages.FAILOVER)
     return subprocess.run(
-        [*within, str(program), *options], env=environment, capture_output=True, text=True, check=False, timeout=60
+        [*within, str(program), *options], env=environment, capture_output=True, text=True, check=False, timeout=300
     )
 
 

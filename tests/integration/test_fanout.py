@@ -30,7 +30,7 @@ from marketdata.realtime import live_state
 from marketdata.storage import storage
 from marketdata.types.units import MINUTE_US
 from tests.frozen import freeze, thaw
-from tests.integration.processing import clock_off, process, rows, trade
+from tests.integration.processing import clock_at, clock_off, process, rows, trade
 from tests.integration.serving import and_leave, serving
 from tests.market import NINE_US
 from tests.road import Road
@@ -64,7 +64,7 @@ def publishing(worker, broker, prefix):
     """Publish until there is nothing more to publish."""
 
     def publish(turns=4, *, form="json"):
-        with leases.hold(service.JOB, ttl_s=30) as lease:
+        with leases.hold(service.JOB, ttl_s=600) as lease:
             out = Delivery(broker, {}, prefix=prefix, form=form, fence=lease.fence, wait=lambda _trouble: None)
             try:
                 publisher = Publisher(live_state.connection(), out, lease, form=form)
@@ -347,8 +347,9 @@ def test_nothing_is_missing_after_a_broker_that_keeps_its_data_was_killed_and_be
 
 def test_who_is_slower_than_the_feed_says_how_far_it_is_behind(worker, broker, prefix, monkeypatch):
     monkeypatch.setattr(publishers, "ENTRIES", 1)
+    begin_us = time.time_ns() // 1000 - 10_000_000
     for seq in range(1, 5):
-        with clock_off(seq * 1_000_000 - 10_000_000):
+        with clock_at(begin_us + seq * 1_000_000):
             commit(seq, {"price": "70000"})
     with leases.hold(service.JOB, ttl_s=600) as lease:
         out = Delivery(broker, {}, prefix=prefix, form="json", fence=lease.fence, wait=lambda _trouble: None)
@@ -399,7 +400,7 @@ def test_who_stands_by_tells_nothing_of_how_far_the_feeds_are(worker, settings):
             until(lambda: not metrics.FANOUT_AWAY._value.get(), seconds=60, what="it waits for the other one")
         finally:
             stopped.set()
-            thread.join(60)
+            thread.join(300)
 
     assert metrics.FANOUT_LAG.labels("krx")._value.get() == 0
 
@@ -471,7 +472,7 @@ def test_one_copy_is_too_few_and_so_is_one_in_sync(number, in_sync, level):
 def test_a_position_is_moved_by_the_newest_publisher_alone(publishing, broker, prefix):
     commit(1, {"price": "70000"})
     publishing()
-    with leases.hold(service.JOB) as lease:
+    with leases.hold(service.JOB, ttl_s=600) as lease:
         with pytest.raises(LeaseHeld), leases.hold(service.JOB):
             pass
         out = Delivery(broker, {}, prefix=prefix, form="json", fence=lease.fence, wait=lambda _trouble: None)
@@ -493,7 +494,7 @@ def test_a_message_of_a_publisher_that_was_replaced_is_left_out():
 
 def test_who_has_published_nothing_yet_is_behind_since_the_first_commit_and_not_since_1970(worker, prefix):
     commit(1, {"price": "70000"})
-    with leases.hold(service.JOB) as lease:
+    with leases.hold(service.JOB, ttl_s=600) as lease:
 
         def wait(_trouble):
             publisher.note_waiting()

@@ -17,14 +17,12 @@ from marketdata.storage import storage
 from terminals import wire
 from tests.frozen import frozen
 from tests.market import NINE_US
-from tests.road import Road
+from tests.road import Road, secret_of
 from tests.servers import free_port
 from tests.waiting import until
 
 T = TypeVar("T")
 EVER = (-(2**62), 2**62)
-
-pytestmark = pytest.mark.timeout(600)
 
 
 def batch(seq: int) -> bytes:
@@ -56,7 +54,7 @@ def asked(road: Road, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int | 
     def ask(path: str) -> int | None:
         request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=100) as answer:
+            with urllib.request.urlopen(request, timeout=180) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -75,12 +73,13 @@ def test_a_frozen_database_is_an_error_for_the_web_for_who_logs_in_and_for_beat(
     server = request.getfixturevalue(f"{vendor}_server")
     road.ingest()
     road.start("beat", ["-m", "celery", "-A", "celery_app", "beat", "--pidfile=", "-l", "INFO"])
-    terminal = road.terminal("feeder", seconds=100)
+    terminal = road.terminal("feeder")
     terminal.login()
     until(lambda: "Sending due task" in road.tail("beat"), seconds=60, what=f"beat\n{road.tail('beat')}")
-    second = road.terminal("other", seconds=100)  # its client is registered while there is a database
+    secret = secret_of("other")  # its client is registered while there is a database
 
     with frozen(server.pid):
+        second = road.terminal("other", secret=secret)  # which has to say soon who it is
         second.say(second.hello())
         refused = took("a login", lambda: second.expect(wire.Error))
         assert took("a request", lambda: road.meanwhile(lambda: asked("/v2/symbols"))) == 503

@@ -25,7 +25,7 @@ from tests.servers.mariadb import SETTINGS, texts
 from tests.servers.process import free_port, spawn, temporary_folder
 from tests.waiting import until
 
-pytestmark = [pytest.mark.once, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.once
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 NODE_PORTS = (3306, 4444, 4567, 4568)
@@ -222,7 +222,7 @@ class Site:
 
     def _client(self, *options: str, given: str) -> str:
         command = [str(self.path / "mariadb"), "--no-defaults", *options, "--batch", "--skip-column-names"]
-        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=300)
         return done.stdout.strip() if done.returncode == 0 else f"error: {done.stderr.strip()}"
 
     def keeps_who_writes(self) -> bool:

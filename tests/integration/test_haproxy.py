@@ -24,10 +24,7 @@ from tests.servers.mariadb import DATABASE, PASSWORD, USER
 from tests.servers.process import free_port
 from tests.waiting import until
 
-pytestmark = [
-    pytest.mark.skipif(os.environ.get("DB") != "mariadb", reason="Galera is MariaDB's"),
-    pytest.mark.timeout(600),
-]
+pytestmark = pytest.mark.skipif(os.environ.get("DB") != "mariadb", reason="Galera is MariaDB's")
 
 EVER = (-(2**62), 2**62)
 
@@ -39,7 +36,7 @@ def site(django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> Iterator[tuple[C
         cluster = running.enter_context(Cluster())
         peers = [f"127.0.0.1:{free_port()}" for _ in range(2)]
         proxies = [
-            running.enter_context(HAProxy(tmp_path / f"proxy{at}", nodes=cluster.nodes, peers=peers, place=at))
+            running.enter_context(HAProxy(tmp_path / f"proxy{at}", nodes=cluster.nodes, peers=peers, place=at, fall=15))
             for at in range(2)
         ]
         until(lambda: proxies[0].writer, seconds=60, what="the first proxy has a node")

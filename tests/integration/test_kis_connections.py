@@ -24,7 +24,7 @@ def test_a_connection_that_ends_is_made_again_and_the_gap_has_its_shares(tmp_pat
 
 
 def test_a_socket_that_is_half_open_is_given_up_and_the_gap_has_its_shares(tmp_path):
-    timing = dataclasses.replace(FAST, dead_s=1.0)
+    timing = dataclasses.replace(FAST, dead_s=3.0)
     with streams(tmp_path, trades=100_000, timing=timing) as (kis, running):
         running.until_active(6)
         kis.order("go")

@@ -86,7 +86,7 @@ def running(kis_source, folder):
         yield
     finally:
         stop.set()
-        thread.join(60)
+        thread.join(300)
     assert not thread.is_alive()
     assert ended == [False]
 

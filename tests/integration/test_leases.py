@@ -67,18 +67,18 @@ def test_of_many_that_want_it_at_once_one_gets_it():
 
     def want() -> bool:
         try:
-            start.wait(timeout=30)
+            start.wait(timeout=300)
             with leases.hold("job"):
-                ended.wait(timeout=30)
+                ended.wait(timeout=300)
                 return True
         except leases.LeaseHeld:
-            ended.wait(timeout=30)
+            ended.wait(timeout=300)
             return False
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(6) as pool:
-        got = [one.result(timeout=60) for one in [pool.submit(want) for _ in range(6)]]
+        got = [one.result(timeout=300) for one in [pool.submit(want) for _ in range(6)]]
 
     assert sorted(got) == [False] * 5 + [True]
 
@@ -103,7 +103,7 @@ def test_a_transaction_keeps_a_lease_free_until_its_end():
             with pytest.raises(TimeoutError):
                 taken.result(timeout=0.5)
             order.append("ended")
-        taken.result(timeout=60)
+        taken.result(timeout=300)
 
     assert order == ["ended", "taken"]
 

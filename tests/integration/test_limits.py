@@ -26,6 +26,12 @@ KEY, SECRET = authentication.KEY_HEADER, authentication.SECRET_HEADER
 PASSWORD = "right horse battery"
 
 
+@pytest.fixture(autouse=True)
+def _what_is_under_way_stays_so(monkeypatch):
+    """However long a busy machine takes between two tries."""
+    monkeypatch.setattr(counters, "UNDER_WAY_S", 600.0)
+
+
 @pytest.fixture
 def boss(serving):
     return get_user_model().objects.create_superuser("boss", password=PASSWORD)

@@ -156,7 +156,7 @@ def test_a_message_whose_body_is_lost_while_it_is_published_is_sent_again(road, 
     """Redis forgets everything between the body and the message, and again and again."""
     road.ingest()
     road.worker()
-    terminal = road.terminal("feeder", seconds=60)
+    terminal = road.terminal("feeder")
     terminal.login()
     for seq in range(1, 31):
         terminal.batch(batch(seq))
@@ -169,7 +169,7 @@ def test_a_message_whose_body_is_lost_while_it_is_published_is_sent_again(road, 
 
 def test_redis_may_be_killed_between_body_and_message(road, symbol, redis, redis_server):
     road.ingest()
-    terminal = road.terminal("feeder", seconds=60)
+    terminal = road.terminal("feeder")
     terminal.login()
     for seq in range(1, 5):
         terminal.batch(batch(seq))
@@ -196,7 +196,7 @@ def stopped_pool(road: Road) -> int:
 def test_a_worker_killed_with_messages_it_had_fetched_loses_nothing(road, symbol, redis):
     road.ingest()
     stopped_pool(road)
-    terminal = road.terminal("feeder", seconds=60)
+    terminal = road.terminal("feeder")
     terminal.login()
     terminal.batch(batch(1))
     road.until(lambda: keys(redis) and not waiting(redis), seconds=60, what="the message was fetched")
@@ -214,7 +214,7 @@ def test_a_busy_worker_leaves_messages_to_others(tmp_path, road_database, symbol
     with Road(tmp_path / "many", redis_server.url, INGEST_MAX_MESSAGES="12", INGEST_REDRIVE_S="600") as road:
         road.ingest()
         child = stopped_pool(road)
-        terminal = road.terminal("feeder", seconds=60)
+        terminal = road.terminal("feeder")
         terminal.login()
         for seq in range(1, 13):  # one message each: a smaller one would wait for the next
             terminal.batch(batch(seq))

@@ -14,10 +14,7 @@ from tests.servers.pair import GUARD, REJOIN, Pair
 from tests.servers.postgresql import DATABASE, PASSWORD, USER, PostgreSQL
 from tests.waiting import until
 
-pytestmark = [
-    pytest.mark.skipif(os.environ.get("DB") != "postgresql", reason="PostgreSQL's own"),
-    pytest.mark.timeout(600),
-]
+pytestmark = pytest.mark.skipif(os.environ.get("DB") != "postgresql", reason="PostgreSQL's own")
 
 PROMOTED = "another server was promoted (timeline 2; this one is on 1)"
 BESIDE = "another server takes writes on this timeline (1), too"

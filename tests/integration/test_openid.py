@@ -426,7 +426,7 @@ def is_in(*browsers):
 
 def test_a_login_that_the_provider_ends_is_ended_here_and_no_other(provider):
     readers = '"groups": ["/desk/readers"]'
-    browsers = []
+    browsers, before = [], int(time.time()) - 30
     for session, person in (("a", "1"), ("b", "1"), ("c", "2")):
         name = f'"sub": "person-{person}", "preferred_username": "kim{person}"'
         provider.order(f'claims {{{readers}, {name}, "sid": "{session}"}}')
@@ -439,7 +439,7 @@ def test_a_login_that_the_provider_ends_is_ended_here_and_no_other(provider):
 
     end(provider, sid="z")
     end(provider, sid="a", sub="person-2")  # of nobody
-    end(provider, sub="person-1", iat=int(time.time()) - 30)  # of before they came
+    end(provider, sub="person-1", iat=before)  # of before they came
     assert is_in(*browsers) == [True] * 4
     token = end(provider, sid="a", sub="person-1")
     assert is_in(*browsers) == [False, True, True, True]

@@ -60,7 +60,7 @@ def ask(web, path, headers, method="GET"):
     """(status, Retry-After, content) of an answer."""
     request = urllib.request.Request(f"http://{web}{path}", headers=headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return answer.status, None, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers["Retry-After"], error.read()

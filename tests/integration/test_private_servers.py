@@ -188,7 +188,7 @@ def test_a_browser_that_is_missing_skips_its_tests_and_fails_them_where_servers_
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", str(tmp_path)],
         cwd=ROOT, env=left | {"PATH": str(tmp_path), "PYTHONPATH": str(ROOT), "DB": "sqlite"} | required,
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
     assert outcome in ran.stdout, ran.stdout + ran.stderr

@@ -31,7 +31,8 @@ ABSENT = {
 
 EXPECTED = (
     # what is sent here, and what a machine that does much else at the same time is slow at
-    "NaruWatchdog", "NaruRowsRejected", "NaruOutsideLimits", "NaruAckBurnsFast", "NaruProgramDown",
+    "NaruWatchdog", "NaruRowsRejected", "NaruOutsideLimits", "NaruAckBurnsFast", "NaruProgramDown", "NaruCommitsLate",
+    "NaruFeedBehind", "NaruQueueGrows", "NaruTaskNotDone",
 )  # fmt: skip
 
 

@@ -292,21 +292,21 @@ def test_a_recomputation_that_the_database_ends_as_a_deadlock_is_done_again(serv
                 QualityDay.objects.exclude(trade_date=DAY).update(market="KRX", late=1)
                 QualityDay.objects.filter(pk=last).update(late=1)
                 holds.set()
-                assert go.wait(90)
+                assert go.wait(300)
                 QualityDay.objects.filter(pk=first).update(late=1)
 
         connections.steadily(work)
 
     with ThreadPoolExecutor(2) as pool:
         told = pool.submit(and_leave, other)
-        assert holds.wait(60)
+        assert holds.wait(300)
         before = metrics.TRANSACTION_RETRIES._value.get()
         done = pool.submit(and_leave, lambda: due.recompute(DAY, AFTER, progress=quiet))
         # MariaDB tells the same again to who asks within a tenth of a second.
         until(is_anybody_waiting, seconds=60, what="a lock that is waited for", every=0.5)
         go.set()
-        told.result(120)
-        assert done.result(120) == 2
+        told.result(300)
+        assert done.result(300) == 2
 
     assert metrics.TRANSACTION_RETRIES._value.get() > before
     assert {(one.late, one.proof != "") for one in QualityDay.objects.filter(trade_date=DAY)} == {(0, True)}

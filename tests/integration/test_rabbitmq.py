@@ -26,7 +26,7 @@ from tests.servers import ServerMissing
 from tests.servers.process import free_port
 from tests.servers.rabbitmq import RabbitMQ
 
-pytestmark = [pytest.mark.once, pytest.mark.usefixtures("road_database"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("road_database")]
 
 EVER = (-(2**62), 2**62)
 

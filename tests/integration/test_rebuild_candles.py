@@ -202,7 +202,7 @@ def test_what_workers_store_meanwhile_is_neither_lost_nor_counted_twice():
                 repair.rebuild_candles(DAY)
         finally:
             ended.set()
-        written = sum(worker.result(timeout=60) for worker in workers)
+        written = sum(worker.result(timeout=300) for worker in workers)
 
     assert written > 0
     report = consistency.verify_day(DAY)
@@ -237,7 +237,7 @@ def test_late_ticks_that_arrive_between_reading_and_writing_are_merged_after(don
                     storage().replace_minutes(DAY, consistency.from_ticks(DAY, symbol, "krx"))
 
         repair.again(rebuilt)  # MariaDB may end one of the two; whoever rebuilds begins anew then
-        jobs[0].result(timeout=60)
+        jobs[0].result(timeout=300)
 
     repair.rebuild_candles(DAY)
     assert consistency.verify_day(DAY).is_consistent

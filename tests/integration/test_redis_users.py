@@ -31,7 +31,7 @@ from tests.servers.redis import Redis, Valkey
 from tests.servers.secured import USERS, login_of, password_of
 from tests.servers.sentinel import Sentinels, Watched
 
-pytestmark = [pytest.mark.once, pytest.mark.usefixtures("road_database"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("road_database")]
 
 EVER = (-(2**62), 2**62)
 UNGRANTED = ("config|get", "client|setinfo", "client|maint_notifications")  # doctor and the client library go without

@@ -251,7 +251,7 @@ def test_two_workers_with_the_same_record_store_it_once(vendor):
     barrier = threading.Barrier(2)
 
     def work(message: list[object]) -> None:
-        barrier.wait(20)
+        barrier.wait(300)
         try:
             process(message)
         finally:
@@ -261,7 +261,7 @@ def test_two_workers_with_the_same_record_store_it_once(vendor):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
 
     assert stored() == volume() == 1
     assert reasons() == [repeats.REASON]

@@ -124,14 +124,14 @@ def test_many_at_once_are_as_good_as_one():
     start = threading.Barrier(4)
 
     def work() -> int:
-        start.wait(timeout=30)
+        start.wait(timeout=300)
         try:
             return sum(one.stored for one in requeue.run(requeue.Selection(), asked_by="test"))
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(4) as pool:
-        counted = [one.result(timeout=100) for one in [pool.submit(work) for _ in range(4)]]
+        counted = [one.result(timeout=300) for one in [pool.submit(work) for _ in range(4)]]
 
     assert sum(counted) == 100
     assert len(stored()) == 100
@@ -218,7 +218,7 @@ def test_a_requeue_goes_on_by_itself_when_the_upkeep_is_over():
             result = pool.submit(work)
             began.wait(30)
             meanwhile = stored()
-        count = result.result(timeout=100)
+        count = result.result(timeout=300)
 
     assert (meanwhile, count, len(stored())) == ([], 2, 2)
 

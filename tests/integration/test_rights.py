@@ -309,7 +309,7 @@ def test_of_two_workers_that_claim_at_once_one_gets_it():
     barrier, found = threading.Barrier(2), {}
 
     def claim(one: Client) -> None:
-        barrier.wait(20)
+        barrier.wait(300)
         try:
             found[one.name] = Owners().owned("krx", ["005930", "000660"], one)
         finally:
@@ -319,7 +319,7 @@ def test_of_two_workers_that_claim_at_once_one_gets_it():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
 
     assert sorted(found) == ["first", "second"]
     assert found["first"] | found["second"] == {"005930", "000660"}

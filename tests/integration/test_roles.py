@@ -321,7 +321,7 @@ def test_django_finds_nothing_to_warn_of_in_the_settings_of_a_server(tmp_path):
 
     checked = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "INFO"], cwd=ROOT,
-        env=os.environ | production, capture_output=True, text=True, timeout=120,
+        env=os.environ | production, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
     assert checked.returncode == 0, checked.stderr

@@ -27,7 +27,7 @@ __all__ = ["serving"]
 
 Operation = APIOperation[Any, Any, Any, Any]
 
-pytestmark = [pytest.mark.once, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.once
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "6"))  # of an operation
 PERSONAL = ("/v2/alerts", "/v2/drawings", "/v2/operations", "/v2/watchlists")
 _MODES = GenerationMode.POSITIVE, GenerationMode.NEGATIVE

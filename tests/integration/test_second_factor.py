@@ -50,12 +50,14 @@ def app(boss):
 
 
 class App:
+    """Its time stands: a code is older or newer than another one however long the test takes between them."""
+
     def __init__(self, secret, codes):
-        self._totp, self.recovery = pyotp.TOTP(secret), codes
+        self._totp, self.recovery, self._at = pyotp.TOTP(secret), codes, time.time()
 
     def code(self, step=0):
-        """Of now, or of so many steps later."""
-        return self._totp.at(time.time(), counter_offset=step)
+        """Of the moment it was made, or of so many steps later."""
+        return self._totp.at(self._at, counter_offset=step)
 
     def wrong(self):
         near = {self.code(step) for step in range(-2 * PATIENT_STEPS, 2 * PATIENT_STEPS)}

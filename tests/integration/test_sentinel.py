@@ -27,7 +27,7 @@ from tests.road import Road
 from tests.servers.sentinel import PASSWORD, Sentinels
 from tests.waiting import until
 
-pytestmark = [pytest.mark.once, pytest.mark.usefixtures("road_database"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("road_database")]
 
 EVER = (-(2**62), 2**62)
 

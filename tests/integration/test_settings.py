@@ -57,6 +57,7 @@ SECRET = [
 
 def read_settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> dict[str, Any]:
     """The settings module as a new process would see it."""
+    monkeypatch.delenv("DATABASE_SILENCE_S", raising=False)  # the tests' own
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return runpy.run_path(str(ROOT / "marketdata/settings.py"))
@@ -159,7 +160,7 @@ def test_postgresql_is_opened_with_limits_on_waiting_and_keeps_what_the_url_says
 def start(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "manage.py", *command],
-        cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60,
+        cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
 

@@ -170,7 +170,7 @@ def test_nothing_is_buried_and_everything_is_stored_when_it_works_again(
     settings.REDIS_URL = redis_server.url
     road.ingest()
     road.worker()
-    terminal = road.terminal("feeder", seconds=60)
+    terminal = road.terminal("feeder")
     terminal.login()
     terminal.batch(batch(1))
     terminal.until_committed()
@@ -204,7 +204,7 @@ def test_one_batch_a_database_cannot_take_is_buried_at_last_and_holds_up_nobody(
     Symbol.objects.create(code="000660", market=Market.objects.get(code="KRX"))
     road.ingest()
     road.worker()
-    terminal = road.terminal("feeder", seconds=60)
+    terminal = road.terminal("feeder")
     terminal.login()
     if connection.vendor == "mysql":
         sql(

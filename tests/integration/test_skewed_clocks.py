@@ -43,7 +43,7 @@ def send(road, folder, name, kis):
             until(enough, seconds=60, what="rows")
         finally:
             stop.set()
-            thread.join(60)
+            thread.join(300)
         assert terminal.wait_committed(60)
         return terminal.stats()
 

@@ -149,8 +149,9 @@ def restored(road: Road, path: Path, *, first: int = 5, last: int = 10) -> None:
 
 
 def alarms() -> list[tuple[str, str]]:
-    """Those of spools: a busy machine may have a slow Redis as well."""
-    return sorted(Alarm.objects.exclude(code__startswith="redis_").values_list("code", "subject"))
+    """Those of spools: a busy machine may have a slow Redis as well, and hear late what a terminal says the time is."""
+    others = Alarm.objects.exclude(code__startswith="redis_").exclude(code__in=("clock_offset", "server_clock"))
+    return sorted(others.values_list("code", "subject"))
 
 
 def forget(stream: int, above: int) -> None:

@@ -21,10 +21,7 @@ from tests.road import Road
 from tests.servers.postgresql import DATABASE, PASSWORD, USER, PostgreSQL, Standby
 from tests.waiting import until
 
-pytestmark = [
-    pytest.mark.skipif(os.environ.get("DB") != "postgresql", reason="PostgreSQL's own"),
-    pytest.mark.timeout(600),
-]
+pytestmark = pytest.mark.skipif(os.environ.get("DB") != "postgresql", reason="PostgreSQL's own")
 
 EVER = (-(2**62), 2**62)
 

@@ -16,9 +16,8 @@ from marketdata.models import Alarm
 from terminals import wire
 from tests.integration.serving import PATIENCE_S, connect, hub, serving
 from tests.integration.test_ingest import certificate, secure
-from tests.integration.test_stream_served import _web
+from tests.integration.test_stream_served import _web, last_words
 from tests.road import secret_of
-from tests.waiting import until
 
 __all__ = ["certificate", "hub", "secure", "serving"]
 pytestmark = pytest.mark.once
@@ -31,7 +30,7 @@ def silent(stack, port, count):
     held = []
     for number in range(count):
         address = ADDRESSES[number % len(ADDRESSES)]
-        one = socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(address, 0))
+        one = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S, source_address=(address, 0))
         held.append(stack.enter_context(one))
     return held
 
@@ -63,7 +62,7 @@ def test_the_older_connections_of_an_address_give_way_and_are_told(road):
     road.ingest()
     with ExitStack() as stack:
         held = silent(stack, road.port, 120)
-        held[0].settimeout(20)
+        held[0].settimeout(PATIENCE_S)
         heard = b""
         while piece := held[0].recv(4096):
             heard += piece
@@ -75,8 +74,9 @@ def test_one_terminal_more_than_there_may_be_is_turned_away_with_an_alarm_until_
     monkeypatch.setenv("INGEST_MAX_CLIENTS", "1")
     standing = Alarm.objects.filter(code="limit_reached", cleared_at=None)
     road.ingest()
-    first, second = road.terminal("first"), road.terminal("second")
+    first = road.terminal("first")
     first.login()
+    second = road.terminal("second")
 
     second.say(second.hello())
     told = second.until_closed()
@@ -109,13 +109,13 @@ def test_pages_are_served_while_half_requests_fill_the_limit(web, serving):
                 one.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-a: ")
 
         for _ in range(3):
-            with urllib.request.urlopen(f"http://{web}/login/", timeout=20) as answer:
+            with urllib.request.urlopen(f"http://{web}/login/", timeout=PATIENCE_S) as answer:
                 assert answer.status == 200
 
 
 @pytest.mark.parametrize("head", ["Content-Length: 314572800\r\n", "Transfer-Encoding: chunked\r\n"])
 def test_a_body_that_is_too_large_is_refused_before_it_is_there(web, serving, head):
-    with socket.create_connection(("127.0.0.1", port_of(web)), timeout=20) as one:
+    with socket.create_connection(("127.0.0.1", port_of(web)), timeout=PATIENCE_S) as one:
         one.sendall(f"POST /login/ HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n".encode())
         if "chunked" in head:
             one.sendall(b"1fff\r\n" + b"x" * 8191 + b"\r\n")
@@ -206,11 +206,6 @@ async def test_who_asks_and_never_reads_the_answers_is_closed(web, serving, road
         with suppress(websockets.ConnectionClosed):
             for _ in range(1500):
                 await one.send('{"action":"subscribe"}')
-        given_up = {"name": "naru_stream_closed_total", "code": "407"}
-        await asyncio.to_thread(until, lambda: road.metric(**given_up) == 1, seconds=60, what="the end of a socket")
-        one.transport.resume_reading()
-        with suppress(websockets.ConnectionClosed):
-            while True:
-                last = json.loads(await asyncio.wait_for(one.recv(), PATIENCE_S))
+        last = await last_words(one, road)
 
     assert (last[-1].get("code"), one.close_code) == (407, 4407)

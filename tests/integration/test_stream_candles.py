@@ -17,7 +17,7 @@ from api.stream.hub import Hub
 from api.stream.task_cancellation import end
 from marketdata.realtime import feed, live_state
 from marketdata.types.tick_arrays import batch_number
-from tests.integration.serving import CODES, SEOUL_DAY, beside, commit, hub, minute, serving
+from tests.integration.serving import CODES, PATIENCE_S, SEOUL_DAY, beside, commit, hub, minute, serving
 from tests.market import MINUTE_US, NINE_US
 from tests.waiting import until
 
@@ -80,7 +80,7 @@ async def settled(name="krx"):
         due = candles._ending or candles._changed or candles._check or not (candles._opened or not channel.watched())
         return not behind and not due and not any(one.send_queue.bytes for one in limits.inside)
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             if await ready():  # twice, with a beat between: the next one may find more to do
                 await asyncio.sleep(0.05)

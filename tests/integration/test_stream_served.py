@@ -74,7 +74,19 @@ async def test_an_ordinary_client_gets_trades_from_daphne(web, serving, compress
     assert ["permessage-deflate"] * (compression is not None) == [one.name for one in socket.protocol.extensions]
 
 
-async def test_a_client_that_stops_reading_is_closed_while_others_get_everything(web, serving):
+async def last_words(slow, road):
+    """What a client that reads nothing is told at its end. It has to listen soon: then the server hears no more."""
+    given_up = {"name": "naru_stream_closed_total", "code": "407"}
+    await asyncio.to_thread(until, lambda: road.metric(**given_up) == 1, seconds=120, what="the end of a socket")
+    slow.transport.resume_reading()
+    words = "[]"
+    with suppress(websockets.ConnectionClosed):
+        while True:
+            words = await asyncio.wait_for(slow.recv(), PATIENCE_S)
+    return json.loads(words)
+
+
+async def test_a_client_that_stops_reading_is_closed_while_others_get_everything(web, serving, road):
     rows = [{"price": str(1 + number % 1000), "symbol": CODES[number % 3]} for number in range(4000)]
     async with (
         connect(f"ws://{web}/v2/stream/krx", max_queue=1) as slow,
@@ -83,6 +95,7 @@ async def test_a_client_that_stops_reading_is_closed_while_others_get_everything
         await entered(slow, serving, trades=["*"])
         slow.transport.pause_reading()
         await entered(brisk, serving, trades=["*"], seq=True, slow="gap")
+        told = asyncio.create_task(last_words(slow, road))
         received: list[int] = []
         for _ in range(10):
             await commit(serving, rows)
@@ -92,10 +105,7 @@ async def test_a_client_that_stops_reading_is_closed_while_others_get_everything
                     assert message["T"] in ("t", "seq", "warning")  # half of its send queue may be full for a moment
                     if message["T"] == "t":
                         received.append(message["o"])
-        slow.transport.resume_reading()
-        with suppress(websockets.ConnectionClosed):
-            while True:
-                last = json.loads(await asyncio.wait_for(slow.recv(), PATIENCE_S))
+        last = await told
 
     assert received == list(range(1, 10 * len(rows) + 1))
     assert (last[-1].get("code"), slow.close_code) == (407, 4407)

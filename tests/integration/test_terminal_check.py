@@ -22,7 +22,7 @@ def check(road: Road, tmp_path):
         link = ["--server", f"127.0.0.1:{road.port}", "--client", client, "--key-file", str(tmp_path / "key")]
         return subprocess.run(
             [sys.executable, "-m", "terminals", "check", "simulate", *link, "--spool", str(tmp_path / "spool")],
-            cwd=ROOT, capture_output=True, text=True, timeout=120, env={"NARU_LANG": "en", "PATH": ""},
+            cwd=ROOT, capture_output=True, text=True, timeout=300, env={"NARU_LANG": "en", "PATH": ""},
         )  # fmt: skip
 
     return run

@@ -197,6 +197,8 @@ def work(name, word):
             spans.is_about(["0123456789abcdef0000000000000007"])
 
 if spans.on():
+    from marketdata.tracing import recording
+    recording.CLOSE_S = 100.0
     work("3f333df6-90a4-4fda-8dd3-9485d27cee36", "")
 if os.fork() == 0:  # as the processes of a worker are
     if spans.on():
@@ -214,7 +216,7 @@ def run(program, tmp_path, **variables):
         **variables,
     }  # fmt: skip
     return subprocess.run(
-        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300
     )
 
 
@@ -279,8 +281,9 @@ SAMPLED = """
 import time
 import django
 django.setup()
-from marketdata.tracing import spans
+from marketdata.tracing import recording, spans
 from terminals.wire.traces import trace_id
+recording.CLOSE_S = 100.0
 for seq in range(1, 401):
     trace = trace_id("0123456789abcdef", seq)
     for name in ("terminal", "accept"):

@@ -387,7 +387,7 @@ def test_a_day_that_is_being_written_is_consistent_at_every_moment():
                 findings.append(consistency.verify_day(DAY).findings)
         finally:
             ended.set()
-        worker.result(timeout=60)
+        worker.result(timeout=300)
 
     assert findings == [()] * len(findings)
 

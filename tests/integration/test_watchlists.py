@@ -142,7 +142,7 @@ def test_two_who_add_at_once_lose_nothing_and_go_beyond_no_limit(serving, monkey
     together = Barrier(3)
 
     def begun(job, *given):
-        together.wait(60)
+        together.wait(300)
         try:
             return and_leave(lambda: job(person, *given))
         except NotKept as error:

@@ -28,13 +28,16 @@ def render(example: str, values: dict[str, str]) -> str:
 
 
 class HAProxy(Server):
-    """The proxy of one of `peers` (addresses at which the proxies tell each other), by its place among them."""
+    """The proxy of one of `peers` (addresses at which the proxies tell each other), by its place among them. A node is
+    down for it after so many checks that fail (`fall`): on a machine that does much else one comes late."""
 
     name = "haproxy"
 
-    def __init__(self, folder: Path, *, nodes: Sequence[Node], peers: Sequence[str], place: int) -> None:
+    def __init__(
+        self, folder: Path, *, nodes: Sequence[Node], peers: Sequence[str], place: int, fall: int = 2
+    ) -> None:
         super().__init__(folder)
-        self._nodes, self._peers, self._place = nodes, peers, place
+        self._nodes, self._peers, self._place, self._fall = nodes, peers, place, fall
 
     @property
     def url(self) -> str:
@@ -78,6 +81,7 @@ class HAProxy(Server):
             "bind 127.0.0.1:3306": f"bind {self.host}:{self.port}",
             'external-check path "': f'external-check path "{program.parent}:',
             "external-check command /usr/local/lib/naru/galera-writable": f"external-check command {asks}",
+            "inter 1s fall 2 ": f"inter 1s fall {self._fall} ",
             **dict(zip(PEERS, self._peers, strict=True)),
             **dict(zip(NODES, (node.address for node in self._nodes), strict=True)),
         }

@@ -28,7 +28,7 @@ _PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) 
 _FIRST = 15_000 + 5_600 * _SUITE + 1_400 * _PROCESS
 PORTS = range(_FIRST, _FIRST + 1_400)
 READY_SECONDS = 60.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 60.0
 
 # A tether ends with the thread that made it (marketdata/launcher/child_process.py). This one lives as long as the
 # interpreter.

@@ -51,7 +51,7 @@ class Simulator:
             self._process.stdin.write("stop\n")
         self._process.stdin.close()
         try:
-            self._process.wait(30)
+            self._process.wait(120)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

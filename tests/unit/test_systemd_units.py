@@ -105,7 +105,7 @@ def test_each_unit_answers_prometheus_on_a_port_of_its_own():
 def test_systemd_itself_finds_nothing_wrong_with_a_unit(unit):
     done = subprocess.run(
         ["systemd-analyze", "verify", "--recursive-errors=no", str(unit)],
-        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{FOLDER}:"}, capture_output=True, text=True, timeout=60,
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{FOLDER}:"}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
     absent = "/srv/naru/app/.venv/bin/python is not executable"  # there is none on this machine
@@ -117,7 +117,7 @@ def test_systemd_itself_finds_nothing_wrong_with_a_unit(unit):
 def test_a_unit_is_hardly_exposed_in_the_eyes_of_systemd(unit):
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
-        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{FOLDER}:"}, capture_output=True, text=True, timeout=60,
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{FOLDER}:"}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
 

@@ -138,7 +138,7 @@ def test_systemd_itself_finds_nothing_wrong_with_the_unit(tmp_path):
 
     done = subprocess.run(
         ["systemd-analyze", "verify", "--recursive-errors=no", str(unit)],
-        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{tmp_path}:"}, capture_output=True, text=True, timeout=60,
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{tmp_path}:"}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
     absent = "/opt/naru-terminals/venv/bin/python is not executable"  # there is none on this machine

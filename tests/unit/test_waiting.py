@@ -24,7 +24,7 @@ def imported_by(program: str) -> set[str]:
     told = f"import atexit, sys\natexit.register(lambda: print('imported', *sys.modules))\n{program}"
     done = subprocess.run(
         [sys.executable, "-c", told], cwd=ROOT, env=os.environ | {"DATABASE_URL": "sqlite://:memory:"},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return set(done.stdout.rpartition("imported")[2].split())

@@ -187,8 +187,8 @@ def test_to_keep_a_batch_waits_for_nobody_who_asks():
     kept = dataset(rows=10_000)
 
     with kept._lock, ThreadPoolExecutor(1) as other:  # somebody asks, and it takes long
-        other.submit(kept.keep, recent(1, [("A", 1)]), now=0.0).result(60)
-        other.submit(kept.expire, now=0.0).result(60)
-        held = other.submit(lambda: (len(kept), kept.nbytes > 0)).result(60)
+        other.submit(kept.keep, recent(1, [("A", 1)]), now=0.0).result(300)
+        other.submit(kept.expire, now=0.0).result(300)
+        held = other.submit(lambda: (len(kept), kept.nbytes > 0)).result(300)
 
     assert held == (1, True)

@@ -53,7 +53,7 @@ def serving(fake=None, hello=None):
         thread.start()
         yield Address("127.0.0.1", listener.getsockname()[1])
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(60)
+        thread.join(300)
 
 
 def levels(found):

@@ -173,7 +173,7 @@ def test_a_closed_terminal_takes_nothing_and_says_so_also_to_who_waits(tmp_path,
 
     terminal.close()
 
-    waits.join(60)
+    waits.join(300)
     (failed,) = ended
     stats = terminal.stats()
     assert failed.ended.code == "terminal_closed"

@@ -80,7 +80,7 @@ def test_a_terminal_writes_its_log_there_without_its_key(tmp_path, monkeypatch):
     options = ["--server", "127.0.0.1:1", "--client", "t1", "--spool", str(tmp_path / "spool"), "--log-file", str(file)]
     done = subprocess.run(
         [sys.executable, "-m", "terminals", "replay", str(rows), "--strict", *options],
-        env=os.environ | {"NARU_KEY": SECRET, "NARU_LANG": "en"}, capture_output=True, text=True, timeout=60,
+        env=os.environ | {"NARU_KEY": SECRET, "NARU_LANG": "en"}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
     told = file.read_text(encoding="utf-8")

@@ -94,7 +94,7 @@ def run_uplink(address, spool):
 
     uplink = Uplink(address, WHO, spool, on_event)
     uplink.start()
-    assert done.wait(30)
+    assert done.wait(300)
     uplink.stop()
     return events
 

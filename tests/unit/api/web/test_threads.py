@@ -90,7 +90,7 @@ async def ask(application, address, *, leaves_at=None):
             given.put_nowait({"type": "http.disconnect"})
 
     scope = {"type": "http", "method": "GET", "path": address, "query_string": b"", "headers": []}
-    await asyncio.wait_for(application(scope, given.get, send), 60)
+    await asyncio.wait_for(application(scope, given.get, send), 300)
     return heard
 
 

@@ -63,7 +63,7 @@ def test_one_that_is_killed_or_beyond_its_time_is_replaced_and_all_end_when_told
     assert ended(pids[2])
 
     starter.send_signal(signal.SIGTERM)
-    assert starter.communicate(timeout=60)[0] == "all ended\n"
+    assert starter.communicate(timeout=300)[0] == "all ended\n"
     assert ended(pids[1])
     assert ended(successor)
 
@@ -73,7 +73,7 @@ def test_an_end_without_the_task_in_hand_kills_them(starter):
 
     starter.send_signal(signal.SIGQUIT)
 
-    assert starter.communicate(timeout=60)[0] == "all ended\n"
+    assert starter.communicate(timeout=300)[0] == "all ended\n"
     assert ended(pids[1])
     assert ended(pids[2])
 
@@ -128,7 +128,7 @@ def test_one_that_crashes_is_told_and_one_that_ends_as_it_is_to_is_not():
         _third, after_a_crash = begun(process)
         process.send_signal(signal.SIGTERM)
 
-        assert process.communicate(timeout=60)[0] == "1\n"
+        assert process.communicate(timeout=300)[0] == "1\n"
         assert (before, after_its_end, after_a_crash) == (0, 0, 1)
     finally:
         process.kill()

@@ -32,7 +32,7 @@ from tests.waiting import until
 ROOT = Path(__file__).resolve().parents[5]
 SAMSUNG, KOSPI, GONE = "005930 KS Equity", "KOSPI Index", "999999 KS Equity"
 SECURITIES = {SAMSUNG: "005930", KOSPI: "KOSPI"}
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 NOW_US = 1_800_000_000_000_000
 
 

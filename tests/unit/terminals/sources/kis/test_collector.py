@@ -47,7 +47,7 @@ async def collect(collector, targets, *, cycles=None, until=None):
             stop.set()
         return targets
 
-    await asyncio.wait_for(collector.run(wanted, kept, stop, cycles=cycles), 240)
+    await asyncio.wait_for(collector.run(wanted, kept, stop, cycles=cycles), 300)
     return kept
 
 
@@ -207,7 +207,7 @@ async def test_a_service_that_is_away_is_told_once_and_asked_again(silent_url, t
                 stop.set()
             return [Target("000040")]
 
-        await asyncio.wait_for(collector.run(wanted, kept, stop), 240)
+        await asyncio.wait_for(collector.run(wanted, kept, stop), 300)
 
     assert kept.rows == []
     assert caplog.text.count("kis_no_answer") == 1
@@ -332,11 +332,11 @@ async def test_it_stops_when_told_also_while_a_call_hangs(client, simulator):
     simulator.faults.plan("hang")
     stop, collector = asyncio.Event(), Collector([client], cycle_s=WINDOW_S)
     running = asyncio.create_task(collector.run(lambda: [Target("000040")], Kept(), stop))
-    await asyncio.wait_for(simulator.hangs.wait(), 60)
+    await asyncio.wait_for(simulator.hangs.wait(), 300)
 
     stop.set()
 
-    await asyncio.wait_for(running, 60)
+    await asyncio.wait_for(running, 300)
 
 
 async def test_a_changed_list_counts_from_the_next_cycle(client, simulator):
@@ -348,7 +348,7 @@ async def test_a_changed_list_counts_from_the_next_cycle(client, simulator):
             stop.set()
         return second if "000040" in kept.symbols() else first
 
-    await asyncio.wait_for(collector.run(wanted, kept, stop), 120)
+    await asyncio.wait_for(collector.run(wanted, kept, stop), 300)
 
     assert (kept.symbols()[0], kept.symbols()[-1]) == ("000040", "000050")
     assert collector.stats().targets == 1

@@ -44,7 +44,7 @@ def test_the_numbers_are_counted_in_the_loop_that_changes_them_and_read_by_any_t
         until(lambda: source.numbers().run_s > 0, seconds=60, what="numbers of a run")
     finally:
         stop.set()
-        loop.join(60)
+        loop.join(300)
         terminal.close()
 
     assert threads == {loop.ident}

@@ -57,7 +57,7 @@ async def test_four_processes_that_start_together_get_one_token(simulator, tmp_p
     command = [sys.executable, "-c", ASK, APPKEY, APPSECRET, simulator.url, str(tmp_path / "state")]
 
     running = [await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(4)]
-    outputs = await asyncio.wait_for(asyncio.gather(*(one.communicate() for one in running)), 120)
+    outputs = await asyncio.wait_for(asyncio.gather(*(one.communicate() for one in running)), 300)
 
     found = {out.decode().strip() for out, _ in outputs}
     assert len(found) == 1
@@ -133,11 +133,11 @@ async def test_a_second_issue_waits_until_the_service_allows_it(simulator, accou
 async def test_when_another_machine_was_first_the_minute_is_waited_for(simulator, account, http, tmp_path):
     token = await shared(account, tmp_path / "there", http).access_token()
     here = asyncio.create_task(shared(account, tmp_path / "here", http, token_interval_s=0.2).access_token())
-    await asyncio.wait_for(simulator.too_soon.wait(), 60)
+    await asyncio.wait_for(simulator.too_soon.wait(), 300)
 
     simulator.token_interval_s = 0.0
 
-    assert await asyncio.wait_for(here, 60) == token  # the same one within six hours
+    assert await asyncio.wait_for(here, 300) == token  # the same one within six hours
     assert simulator.tokens_too_soon == 1
 
 
@@ -165,7 +165,7 @@ async def test_a_service_that_was_not_reached_was_not_asked(tmp_path, silent_url
         tokens = shared(account, tmp_path, http)
         for _ in range(2):  # the second would have to wait a minute
             with pytest.raises(UnavailableError):
-                await asyncio.wait_for(tokens.access_token(), 30)
+                await asyncio.wait_for(tokens.access_token(), 50)
 
 
 async def test_a_token_that_could_not_be_written_down_is_used_and_no_second_one_is_issued(
