@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this process does for the database is tried again however long it took before."""
+    """What this process does for the database is tried again however long it took before, and a moment in which a
+    partition can be made is waited for longer."""
+    from django.db import connection
+
     from marketdata import connections  # once Django is set up
 
     monkeypatch.setattr(connections, "GIVE_UP_S", 300.0)
+    if connection.vendor == "mysql":
+        monkeypatch.setattr("marketdata.storage.mariadb.partitions.PATIENCE_S", 60.0)
+    elif connection.vendor == "postgresql":
+        monkeypatch.setattr("marketdata.storage.postgresql.days.ROOM_S", 60.0)
 
 
 @pytest.fixture

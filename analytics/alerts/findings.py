@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 from analytics.alerts import limits
 from analytics.alerts.judging import conditions, episodes
 from analytics.alerts.judging.index import Rule
-from marketdata import alarms
+from marketdata import alarms, connections
 from marketdata.models import Alert
 from marketdata.types.units import SEOUL
 
@@ -46,10 +46,14 @@ def store(began: Sequence[Alert], over: Iterable[Over]) -> None:
     for one in kept:
         if (one.rule_id, one.revision, one.feed, one.symbol, one.episode) in ends:
             one.cleared_at = one.cleared_at or now  # it was there for a moment only
-    with transaction.atomic():
-        Alert.objects.bulk_create(kept, ignore_conflicts=True, batch_size=200)
-        rows = Alert.objects.filter(cleared_at=None, rule__in={key[0] for key in ends})
-        columns = ("rule_id", "revision", "feed", "symbol", "episode")
-        ended = [pk for pk, *key in rows.values_list("pk", *columns) if tuple(key) in ends]
-        for start in range(0, len(ended), 500):
-            Alert.objects.filter(pk__in=ended[start : start + 500], cleared_at=None).update(cleared_at=now)
+
+    def keep() -> None:
+        with transaction.atomic():
+            Alert.objects.bulk_create(kept, ignore_conflicts=True, batch_size=200)
+            rows = Alert.objects.filter(cleared_at=None, rule__in={key[0] for key in ends})
+            columns = ("rule_id", "revision", "feed", "symbol", "episode")
+            ended = [pk for pk, *key in rows.values_list("pk", *columns) if tuple(key) in ends]
+            for start in range(0, len(ended), 500):
+                Alert.objects.filter(pk__in=ended[start : start + 500], cleared_at=None).update(cleared_at=now)
+
+    connections.steadily(keep)  # of two that store the same at once MariaDB may end one as a deadlock

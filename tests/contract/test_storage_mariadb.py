@@ -162,8 +162,7 @@ class TestMariaDB(StorageContract):
         assert rows_by_partition("temp_market_data")["p20260316"] == 1
         assert unparted.count("temp_market_data") == 1
 
-    def test_two_workers_may_make_the_same_room_at_once(self, unparted, monkeypatch):
-        monkeypatch.setattr(partitions, "PATIENCE_S", 120.0)  # each change has a moment, which may be too short for it
+    def test_two_workers_may_make_the_same_room_at_once(self, unparted):
         # Two processes do not share what they remember of partitions; here they are two threads that forget.
         dates = [day("2026-03-16") + datetime.timedelta(days=2 * at) for at in range(6)]
         start = threading.Barrier(2)

@@ -35,6 +35,7 @@ def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterato
     """An empty database and Redis, a symbol, two clients with a stream each, and a worker that remembers nothing."""
     settings.REDIS_URL = redis_server.url
     live_state.connection.cache_clear()
+    monkeypatch.setattr("marketdata.connections.TRIES", 9)  # MariaDB may end the same one as a deadlock again and again
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     Symbol.objects.create(code="005930", market_id="KRX")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import OperationalError, connection
 
 from analytics.alerts import announcements, due, rules
 from analytics.alerts.judging import episodes
@@ -200,6 +200,35 @@ def test_many_workers_that_look_at_the_same_time_store_each_episode_once(owner):
     assert sorted(Alert.objects.values_list("name", "symbol", "episode")) == sorted(
         [("up", "005930", 1), ("all", "005930", 1), ("all", "000660", 1)]
     )
+
+
+def test_what_the_database_ends_as_a_deadlock_is_stored_all_the_same(owner, monkeypatch):
+    rule(owner)
+    create, tries = Alert.objects.bulk_create, []
+
+    def ended_once(*given, **more):
+        tries.append(given)
+        if len(tries) == 1:
+            raise deadlock()
+        return create(*given, **more)
+
+    monkeypatch.setattr(Alert.objects, "bulk_create", ended_once)
+    trades("70500")
+
+    assert len(tries) == 2
+    assert fired() == [("005930", "70500", True)]
+
+
+def deadlock() -> OperationalError:
+    """As the database tells it; SQLite has one writer at a time."""
+    if connection.vendor != "postgresql":
+        told = {"mysql": (1213, "Deadlock found when trying to get lock"), "sqlite": ("database is locked",)}
+        return OperationalError(*told[connection.vendor])
+    from psycopg.errors import DeadlockDetected
+
+    error = OperationalError("deadlock detected")
+    error.__cause__ = DeadlockDetected()
+    return error
 
 
 def test_a_pause_holds_back_what_is_true_until_it_is_over(owner):

@@ -32,7 +32,8 @@ EVER = (-(2**62), 2**62)
 
 
 @pytest.fixture(autouse=True)
-def _symbols(road_database):
+def _symbols(road_database, monkeypatch):
+    monkeypatch.setattr("marketdata.connections.TRIES", 9)  # MariaDB may end the same one as a deadlock again and again
     Symbol.objects.bulk_create([Symbol(code=code, market_id="KRX") for code in CODES])
 
 
