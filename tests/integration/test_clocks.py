@@ -26,29 +26,33 @@ def shown(client: str) -> float | None:
     return None
 
 
+def near(found: float | None, wanted: float, *, by: float) -> bool:
+    """A message that a busy machine takes late makes a clock look behind, until another one comes."""
+    return found is not None and abs(found - wanted) < by
+
+
 def active(code: str) -> list[str]:
     return list(Alarm.objects.filter(code=code, cleared_at=None).order_by("subject").values_list("subject", flat=True))
 
 
 def test_a_terminal_whose_clock_is_off_is_shown_and_alarmed_until_it_leaves(road):
     road.ingest()
-    right, ahead = road.terminal("right"), road.terminal("ahead")
+    right = road.terminal("right")
     right.login(time_us=batch_ledger.now_us())
+    ahead = road.terminal("ahead")
     ahead.login(time_us=batch_ledger.now_us() + HOUR_US)
 
     road.until(lambda: active("clock_offset") == ["ahead"], seconds=60, what="the alarm")
-    road.until(lambda: shown("ahead"), seconds=60, what="the page")
-    offsets = (shown("right"), shown("ahead"))
-    kept = road.until(
-        lambda: Client.objects.get(name="ahead").clock_offset_us, seconds=60, what="the offset in the database"
-    )
+    road.until(lambda: near(shown("ahead"), HOUR_US / 1000, by=2_000), seconds=60, what="what is off on the page")
+    road.until(lambda: near(shown("right"), 0, by=2_000), seconds=60, what="what is right on the page")
+    road.until(
+        lambda: near(Client.objects.get(name="ahead").clock_offset_us, HOUR_US, by=2_000_000),
+        seconds=60, what="the offset in the database",
+    )  # fmt: skip
     message = Alarm.objects.get(code="clock_offset").message
     ahead.close()
     road.until(lambda: not active("clock_offset"), seconds=60, what="the alarm's end")
 
-    assert offsets[0] == pytest.approx(0, abs=2_000)
-    assert offsets[1] == pytest.approx(HOUR_US / 1000, abs=2_000)
-    assert kept == pytest.approx(HOUR_US, abs=2_000_000)
     assert "ahead of" in message
 
 
