@@ -2,6 +2,7 @@
 under way is stored as what it is, or not at all."""
 
 import socket
+from contextlib import ExitStack
 
 import pytest
 from django.db import connection
@@ -107,10 +108,12 @@ def test_without_redis_a_server_finds_out_by_itself(road: Road, second: int, red
 def test_the_first_batch_of_a_session_that_is_over_does_not_make_its_spool_the_newest(road: Road, second: int):
     road.worker()
     first_server = road.processes["ingest"].pid
-    with at(road.port) as old, at(second, epoch=OTHER_EPOCH) as new:
+    with ExitStack() as connected:
+        old = connected.enter_context(at(road.port))
         old.login()
         with frozen(first_server):  # it hears of nothing, and reads the batch when all is over
             old.batch(batch(1))
+            new = connected.enter_context(at(second, epoch=OTHER_EPOCH))
             new.login()
             new.batch(batch(1))
             new.until_committed(1)
