@@ -4,12 +4,14 @@ Not pytest-django's: what a worker commits has to be there for everybody, and ma
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from django.core.management import call_command
-from django.db import connection, connections, transaction
+from django.db import DatabaseError, connection, connections, transaction
+
+from tests.waiting import until
 
 Row = tuple[Any, ...]
 # Children before parents.
@@ -89,6 +91,18 @@ TABLES = (
     "source",
 )
 NAME = "naru_road"
+_OTHERS = {
+    "mysql": (
+        "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()",
+        "KILL %s",
+    ),
+    "postgresql": (
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend'",
+        "SELECT pg_terminate_backend(%s)",
+    ),
+}
+"""By database: who else is connected, and how that is ended."""
 _made: dict[str, dict[str, list[Row]]] = {}
 """By database: what the migrations put into each table that they filled."""
 
@@ -101,6 +115,7 @@ def road(folder: Path) -> Iterator[None]:
         if name not in _made:
             call_command("migrate", verbosity=0)
             _made[name] = filled()
+        _end_others()
         wipe(_made[name])
         yield
 
@@ -132,6 +147,25 @@ def _pointed_at(name: str, *, new: bool) -> Iterator[None]:
     finally:
         connections.close_all()
         settings["NAME"] = before
+
+
+def _end_others() -> None:
+    """What processes of a test before, which were killed, had sent is over: a server that has much else to do would
+    commit it among what the next test finds."""
+    if connection.vendor not in _OTHERS:
+        return
+    asked, end = _OTHERS[connection.vendor]
+
+    def are_gone() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(asked)
+            found = [number for (number,) in cursor.fetchall()]
+            for number in found:
+                with suppress(DatabaseError):  # it ended by itself
+                    cursor.execute(end, [number])
+        return not found
+
+    until(are_gone, seconds=60, what="the end of what a test before began", every=0.005)
 
 
 def filled() -> dict[str, list[Row]]:

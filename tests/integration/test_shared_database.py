@@ -1,9 +1,11 @@
 """The database that tests share is each time what the migrations made of it."""
 
+import pytest
 from django.contrib.auth.models import Group, Permission
+from django.db import DatabaseError, InterfaceError, connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
-from marketdata.models import Feed, Market, Source, Symbol
+from marketdata.models import Feed, JobLease, Market, Source, Symbol
 from tests import database
 
 
@@ -25,3 +27,18 @@ def test_what_a_test_changed_of_the_rows_that_come_with_the_migrations_is_put_ri
         assert [sorted(model.objects.values_list()) for model in filled] == before
         for model in (Symbol, PeriodicTask, PeriodicTasks, IntervalSchedule):
             assert not model.objects.exists()
+
+
+def test_what_a_test_before_had_under_way_is_over(road_database, private_folder):
+    if connection.vendor == "sqlite":
+        pytest.skip("who is killed lets go of a file")
+    other = connection.copy()
+    other.set_autocommit(False)
+    with other.cursor() as cursor:
+        cursor.execute("INSERT INTO job_lease (job, owner, fence, until_us) VALUES ('late', '', 0, 0)")
+
+    with database.road(private_folder):
+        with pytest.raises((DatabaseError, InterfaceError)):
+            other.commit()
+        other.close()
+        assert not JobLease.objects.filter(job="late").exists()
