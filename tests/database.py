@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from django.core.management import call_command
 from django.db import DatabaseError, connection, connections, transaction
 
@@ -93,16 +94,17 @@ TABLES = (
 NAME = "naru_road"
 _OTHERS = {
     "mysql": (
-        "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()",
+        "SELECT ID, SUBSTRING_INDEX(HOST, ':', -1) FROM information_schema.PROCESSLIST"
+        " WHERE DB = DATABASE() AND ID <> CONNECTION_ID()",
         "KILL %s",
     ),
     "postgresql": (
-        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        "SELECT pid, client_port FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         " AND backend_type = 'client backend'",
         "SELECT pg_terminate_backend(%s)",
     ),
 }
-"""By database: who else is connected, and how that is ended."""
+"""By database: who else is connected, from which port, and how that is ended."""
 _made: dict[str, dict[str, list[Row]]] = {}
 """By database: what the migrations put into each table that they filled."""
 
@@ -159,13 +161,20 @@ def _end_others() -> None:
     def are_gone() -> bool:
         with connection.cursor() as cursor:
             cursor.execute(asked)
-            found = [number for (number,) in cursor.fetchall()]
-            for number in found:
+            found = cursor.fetchall()
+            ours = _ports() if found else set()  # threads of this process may go on with theirs
+            others = [number for number, port in found if int(port) not in ours]
+            for number in others:
                 with suppress(DatabaseError):  # it ended by itself
                     cursor.execute(end, [number])
-        return not found
+        return not others
 
     until(are_gone, seconds=60, what="the end of what a test before began", every=0.005)
+
+
+def _ports() -> set[int]:
+    """From which this process is connected to anything."""
+    return {one.laddr.port for one in psutil.Process().net_connections("tcp") if one.laddr}
 
 
 def filled() -> dict[str, list[Row]]:
