@@ -2,7 +2,9 @@
 
 import datetime
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
@@ -62,6 +64,26 @@ def rows_looked_at() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SHOW SESSION STATUS LIKE 'Handler_read%'")
         return sum(int(value) for _, value in cursor.fetchall())
+
+
+@contextmanager
+def others_connected(number: int) -> Iterator[None]:
+    """So many who are only connected, for longer than whoever begins something now."""
+    idle = [connection.copy() for _ in range(number)]
+
+    def waiting() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT TIME FROM information_schema.PROCESSLIST WHERE COMMAND = 'Sleep' ORDER BY TIME DESC")
+            return sum(seconds >= 2 for (seconds,) in cursor.fetchall())
+
+    try:
+        for one in idle:
+            one.ensure_connection()
+        until(lambda: waiting() >= number, seconds=60, what="idle connections")
+        yield
+    finally:
+        for one in idle:
+            one.close()
 
 
 class TestMariaDB(StorageContract):
@@ -330,7 +352,7 @@ class TestMariaDB(StorageContract):
             finally:
                 connections.close_all()
 
-        with ThreadPoolExecutor(2) as pool:
+        with others_connected(4), ThreadPoolExecutor(2) as pool:
             holder, writer = pool.submit(hold), pool.submit(write)
             held.wait(timeout=300)
             try:

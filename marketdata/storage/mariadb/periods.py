@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 PIECE = 10_000  # rows that are moved or deleted in one statement
 _BLOCKED = {1205, 1213, 1969, 3024}  # lock wait, deadlock, statement time
+_TRANSACTIONS = " LEFT JOIN information_schema.INNODB_TRX t ON t.trx_mysql_thread_id = p.ID"
 _HALTED = (1030, "error 140 ")  # a TRUNCATE PARTITION that its time ended while InnoDB made the table, undone
 
 
@@ -200,12 +201,16 @@ class MariaDBPeriods(ServerSQL):
         )
 
     def _users(self) -> str:
-        with contextlib.suppress(DatabaseError):
-            rows = self._query(
-                "SELECT ID, USER, TIME, COALESCE(LEFT(INFO, 80), COMMAND) FROM information_schema.PROCESSLIST"
-                " WHERE DB = DATABASE() AND ID <> CONNECTION_ID() ORDER BY TIME DESC LIMIT 3"
-            )
-            return "; ".join(f"connection {i} of {user}, {seconds} s: {info}" for i, user, seconds, info in rows)
+        """The three longest in use. Those in a transaction come first, where our user may see who is (PROCESS): whoever
+        is only connected keeps nobody waiting."""
+        for seen, first in ((_TRANSACTIONS, "t.trx_id IS NULL, "), ("", "")):
+            with contextlib.suppress(DatabaseError):
+                rows = self._query(
+                    "SELECT p.ID, p.USER, p.TIME, COALESCE(LEFT(p.INFO, 80), p.COMMAND)"
+                    f" FROM information_schema.PROCESSLIST p{seen} WHERE p.DB = DATABASE() AND p.ID <> CONNECTION_ID()"
+                    f" ORDER BY {first}p.TIME DESC LIMIT 3"
+                )
+                return "; ".join(f"connection {i} of {user}, {seconds} s: {info}" for i, user, seconds, info in rows)
         return "unknown"
 
 
