@@ -12,13 +12,18 @@ __all__ = ["a_busy_machine", "database_without_tables", "road", "road_database"]
 
 @pytest.fixture(autouse=True)
 def _forgetful_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this process remembers as a worker, whose streams are whose among it, is of one test and its database."""
+    """What this process remembers as a worker, whose streams are whose among it, is of one test and its database: by
+    itself it forgets in a minute, and in how many tests that is depends on the machine."""
     from ingest import tasks
     from ingest.rights import Rights
+    from marketdata import alarms
+    from marketdata.calendar import trading_dates
     from marketdata.reference.symbols import Directory
 
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
+    monkeypatch.setattr(alarms, "told", {})
+    trading_dates.forget()
 
 
 @pytest.fixture

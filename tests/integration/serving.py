@@ -22,7 +22,7 @@ from api import market
 from api.auth import authentication
 from api.stream import consumer, shared
 from api.throttling import counters
-from api.views import status, status_upkeep
+from api.views import health, status, status_upkeep
 from ingest import notifications, tasks
 from ingest.rights import Rights
 from marketdata.ledger import batch_ledger
@@ -197,6 +197,7 @@ def serving(
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     counters.forget()
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
+    monkeypatch.setattr(health, "_kept", (float("-inf"), {}))
     monkeypatch.setattr(status, "_kept", (float("-inf"), {}))
     monkeypatch.setattr(status_upkeep, "_kept", (float("-inf"), {}))
     monkeypatch.setattr(screener, "_kept", None)
