@@ -41,13 +41,13 @@ async def broken():
 
 def held(request):
     begun.set()
-    going_on.wait(20)
+    going_on.wait(300)
     note("ended")
     return HttpResponse()
 
 
 def meeting(request):
-    both_there.wait(60)
+    both_there.wait(300)
     return HttpResponse()
 
 
