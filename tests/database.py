@@ -95,7 +95,7 @@ NAME = "naru_road"
 _OTHERS = {
     "mysql": (
         "SELECT ID, SUBSTRING_INDEX(HOST, ':', -1) FROM information_schema.PROCESSLIST"
-        " WHERE DB = DATABASE() AND ID <> CONNECTION_ID()",
+        " WHERE DB = DATABASE() AND ID <> CONNECTION_ID() AND HOST LIKE '%:%'",
         "KILL %s",
     ),
     "postgresql": (
