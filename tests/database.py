@@ -94,13 +94,17 @@ TABLES = (
 NAME = "naru_road"
 _OTHERS = {
     "mysql": (
-        "SELECT ID, SUBSTRING_INDEX(HOST, ':', -1) FROM information_schema.PROCESSLIST"
-        " WHERE DB = DATABASE() AND ID <> CONNECTION_ID() AND HOST LIKE '%:%'",
+        (
+            "SELECT ID, SUBSTRING_INDEX(HOST, ':', -1) FROM information_schema.PROCESSLIST"
+            " WHERE DB = DATABASE() AND ID <> CONNECTION_ID() AND HOST LIKE '%:%'"
+        ),
         "KILL %s",
     ),
     "postgresql": (
-        "SELECT pid, client_port FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        " AND backend_type = 'client backend'",
+        (
+            "SELECT pid, client_port FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        ),
         "SELECT pg_terminate_backend(%s)",
     ),
 }

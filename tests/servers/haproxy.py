@@ -33,9 +33,7 @@ class HAProxy(Server):
 
     name = "haproxy"
 
-    def __init__(
-        self, folder: Path, *, nodes: Sequence[Node], peers: Sequence[str], place: int, fall: int = 2
-    ) -> None:
+    def __init__(self, folder: Path, *, nodes: Sequence[Node], peers: Sequence[str], place: int, fall: int = 2) -> None:
         super().__init__(folder)
         self._nodes, self._peers, self._place, self._fall = nodes, peers, place, fall
 

@@ -21,7 +21,8 @@ def test_what_ends_in_time_is_not_disturbed_afterwards():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "patience", "longest"), [(0.01, "3", "0.03"), (0.01, "1", "0.01"), (0.3, "3", "0.3"), (0.2, "3", "0.25")]
+    ("seconds", "patience", "longest"),
+    [(0.01, "3", "0.03"), (0.01, "1", "0.01"), (0.3, "3", "0.3"), (0.2, "3", "0.25")],
 )
 def test_a_machine_that_does_much_else_is_given_longer_up_to_a_limit(monkeypatch, seconds, patience, longest):
     monkeypatch.setenv(waiting.PATIENCE, patience)
