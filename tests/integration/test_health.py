@@ -47,7 +47,7 @@ def test_a_redis_that_is_full_is_told(serving, redis):
     try:
         status, content = ready(serving)
     finally:
-        redis.config_set("maxmemory", 0)
+        redis.config_set("maxmemory", "512mb")
 
     assert (status, content["status"]) == (200, "degraded")
     assert "OutOfMemory" in content["checks"]["redis"]

@@ -46,7 +46,7 @@ def broken_redis(request, serving, settings, redis):
     else:
         redis.config_set("maxmemory", 1)
     yield
-    redis.config_set("maxmemory", 0)
+    redis.config_set("maxmemory", "512mb")
 
 
 def guess(browser, name="boss", password="wrong", address="127.0.0.1"):

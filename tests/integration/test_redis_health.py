@@ -17,7 +17,7 @@ def full(redis):
     """Fill it; call it again with False to make room."""
 
     def set_full(is_full=True):
-        redis.config_set("maxmemory", 1 if is_full else 0)
+        redis.config_set("maxmemory", 1 if is_full else "512mb")
 
     yield set_full
     set_full(False)
