@@ -352,6 +352,8 @@ def test_a_node_that_lost_its_data_takes_all_of_them_from_another_one(empty: Clu
     third.start()
 
     assert "mariabackup SST completed on joiner" in third.log.read_text()[begins:]
+    third.stop()
+    third.start()
     assert empty.differences() == []
 
 

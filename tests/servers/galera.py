@@ -102,6 +102,7 @@ class Node(MariaDB):
     def copy_from(self, other: "Node") -> None:
         """Take the data of a node that is not running."""
         shutil.copytree(other.data, self.data)
+        self._made.touch()
 
     @property
     def _listens_at(self) -> str:
@@ -161,7 +162,7 @@ class Node(MariaDB):
             f"--wsrep-sst-receive-address={self.host}:{self._snapshot_port}",
             f"--wsrep-provider-options={';'.join(options)}",
         ]  # fmt: skip
-        if self.new_cluster or not (self.data / "ready").exists():  # its first run makes the user, alone
+        if self.new_cluster or not self.is_made:  # its first run makes the user, alone
             command.append("--wsrep-new-cluster")
         elif position := self._position(command, environment):
             command.append(f"--wsrep-start-position={position}")
@@ -182,7 +183,7 @@ class Node(MariaDB):
         return found[-1] if found else ""
 
     def _answers(self) -> bool:
-        return super()._answers() and (not (self.data / "ready").exists() or self.synced)
+        return super()._answers() and (not self.is_made or self.synced)
 
 
 class Cluster(Started):

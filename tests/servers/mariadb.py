@@ -28,6 +28,7 @@ class MariaDB(Server):
         super().__init__(folder, port=port)
         self.buffer_pool_mib = buffer_pool_mib
         self.data = self.folder / "data"
+        self._made = self.folder / "made"
         self._sockets: Path | None = None
 
     @property
@@ -71,8 +72,13 @@ class MariaDB(Server):
             shutil.rmtree(self._sockets, ignore_errors=True)
             self._sockets = None
 
+    @property
+    def is_made(self) -> bool:
+        """Whether it has its data. Told beside them: a node that takes those of another one empties their folder."""
+        return self._made.exists()
+
     def _prepare(self) -> None:
-        if (self.data / "ready").exists():
+        if self.is_made:
             return
         program, environment = packages.need("mariadb-install-db")
         shutil.rmtree(self.data, ignore_errors=True)
@@ -89,7 +95,7 @@ class MariaDB(Server):
         if done.returncode != 0:
             raise RuntimeError(f"mariadb-install-db failed, status {done.returncode}:\n{self.tail(60)}")
         self._make_user()
-        (self.data / "ready").touch()
+        self._made.touch()
 
     def _make_user(self) -> None:
         """Before anybody can connect over TCP: the server runs once with its socket alone."""
