@@ -2,6 +2,8 @@
 wrong. Parts of a test with a browser, and no tests by themselves; `test_page` opens it."""
 
 import datetime
+import re
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from api.views import calendar as clocks
@@ -10,6 +12,7 @@ from marketdata.calendar.trading_calendar import Calendar, Override
 from marketdata.types.units import microseconds
 from tests.integration.serving import minute
 from tests.market import MINUTE_US, NINE_US
+from tests.waiting import until
 
 KST_S = 9 * 3600
 # Start (s, on Korea's clock), open, high, low and close of the candles that are drawn.
@@ -122,7 +125,7 @@ def takes_back_what_was_wrong(page, expect, commit, take_back, last):
     take_back(wrong(last))
     drawn(newest, 72_299, 72_500, 72_299, 72_299)
     page.wait_for_function(MARKED, arg=[newest, "taken back"])
-    assert [newest, ""] in page.evaluate(MARKS)  # and that the candle was corrected
+    page.wait_for_function(MARKED, arg=[newest, ""])  # and that the candle was corrected
     legend = page.locator("#legend")
     expect(legend).to_contain_text("corrections 1")
     expect(legend).to_contain_text("taken back 99999 fat finger")
@@ -137,8 +140,18 @@ def takes_back_what_was_wrong(page, expect, commit, take_back, last):
     expect(page.locator('#watch tr[data-code="005930"] .price')).to_have_text("72,299")
     old = last - 200  # long before what is read again anyway
     drawn(newest - 200 * 60, *[70_000 + old] * 4)
+    held_back: list[Any] = []
+    read = re.compile(r"/v2/stocks/bars\?symbols=005930&.*start=")
+    page.route(read, lambda route: held_back.append(route))
     take_back([minute(old)])
+    until(lambda: page.evaluate("1") and held_back, seconds=60, what="the candles asked for")
+    page.evaluate("sockets.at(-1).close()")  # once it is back, all is asked for anew, and that overtakes the other
+    until(lambda: page.evaluate("1") and len(held_back) > 1, seconds=60, what="the candles asked for once more")
+    page.unroute(read)
+    for one in held_back:
+        one.continue_()
     drawn(newest - 200 * 60)
+    page.wait_for_selector('body[data-stream="live"]')
 
     # Wider candles, of which the server alone knows what older ones come to.
     page.click('button[data-frame="5Min"]')

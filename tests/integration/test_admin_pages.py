@@ -8,7 +8,7 @@ from marketdata import alarms
 from marketdata.models import DeadLetter
 from tests.integration.serving import minute, serving
 from tests.integration.test_collection_page import past_hours, shown_by_ingest, upkeep
-from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_page import fits, looked_at, shut_out
 from tests.integration.test_stream_served import web
 
 __all__ = ["serving", "web"]
@@ -141,8 +141,7 @@ def test_the_home_page_says_what_needs_somebody_and_every_page_is_whole(web, ser
         for path in ("symbol/", "client/add/", "ingestreject/"):
             page.goto(f"{origin}/admin/marketdata/{path}")
             assert shut_out(page) == [], path
-            page.set_viewport_size(PHONE)
-            assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), path
+            fits(page)
             page.set_viewport_size(DESK)
         timetabled(page, expect, origin)
         alert_rule(page, expect, origin)

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from marketdata.models import AlertRule
 from tests.integration.serving import serving
 from tests.integration.test_alert_delivery import receiver
-from tests.integration.test_page import looked_at
+from tests.integration.test_page import STILL, fits, looked_at
 from tests.integration.test_stream_served import _web
 
 __all__ = ["receiver", "serving"]
@@ -77,7 +77,7 @@ def test_an_operator_makes_a_rule_with_a_target(web, chromium, receiver):
         assert [one for one in complained if "422" not in one] == []  # what was refused is logged by Chromium
         for scheme in ("dark", "light"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.wait_for_function(STILL, arg=scheme)
             found = Axe().run(page).response["violations"]
             assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
-        page.set_viewport_size({"width": 390, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        fits(page)

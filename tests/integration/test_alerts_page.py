@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from marketdata.models import Alert, AlertRule, Client
 from tests.integration.serving import and_leave, serving
-from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_page import fits, looked_at, shut_out
 from tests.integration.test_stream_served import start_web, web
 
 __all__ = ["serving", "web"]
@@ -51,8 +51,7 @@ def test_a_rule_of_each_kind_is_made_and_changed_by_the_form(web, serving, road,
         expect(page.locator("#wrong")).to_have_text("For so long, s: is a whole number of seconds, 10 to 86400")
         expect(page.locator("#seconds")).to_have_attribute("aria-invalid", "true")
         assert shut_out(page) == []
-        page.set_viewport_size({"width": 390, "height": 844})
-        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        fits(page)
         page.set_viewport_size({"width": 1440, "height": 900})
         page.fill("#seconds", "30")
         page.click("#form button.primary")

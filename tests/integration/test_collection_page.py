@@ -21,13 +21,14 @@ from marketdata.realtime.pipeline_history import COARSE, FINE, Point
 from marketdata.types.units import SEOUL
 from tests.integration.page_links import listed, unanswered, unlinked
 from tests.integration.serving import and_leave, minute, serving
-from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_page import fits, looked_at, shut_out
 from tests.integration.test_roles import PASSWORD, person
 from tests.integration.test_stream_served import _web, start_web, web
 
 __all__ = ["serving", "web"]
 
 DAY = datetime.date(2026, 3, 13)
+LASTS_S = 900  # a test at most
 REFUSED = ("symbol_unknown", "time_past", "price_missing", "size_missing", "time_missing", "symbol_missing")
 ROWS_OF_A_TABLE = {"20260313": [1_200, 77, "equal"], "20260312": [34, 5, "equal"]}
 
@@ -96,7 +97,7 @@ def behind(page, numbers):
 def topics():
     """One feed whose topics are up to date, and one whose broker went away an hour ago."""
     now_us = time.time_ns() // 1000
-    row = {"published_us": now_us - 1_000_000, "seen_us": now_us + 600_000_000}
+    row = {"published_us": now_us - 1_000_000, "seen_us": now_us + LASTS_S * 1_000_000}
     FanoutPosition.objects.create(
         feed="krx", epoch="e", offset=1_234, newest_us=now_us - 1_000_000, delivered_us=now_us - 60_000_000, **row
     )
@@ -108,18 +109,18 @@ def topics():
 def shown_by_ingest(**client):
     now = time.time()
     told = {
-        "client": "desk-1", "source": "KIS", "since": now - 3600, "heard": now + 600, "rate": 12.5,
+        "client": "desk-1", "source": "KIS", "since": now - 3600, "heard": now + LASTS_S, "rate": 12.5,
         "clock_offset_ms": 1500, "waiting": 7, "address": "10.0.0.7",
     }  # fmt: skip
     live_state.show_ingest(
-        "one", {"instance": "one", "inflight_batches": 3, "paused": False, "clients": [told | client]}, ttl_s=600
+        "one", {"instance": "one", "inflight_batches": 3, "paused": False, "clients": [told | client]}, ttl_s=LASTS_S
     )
 
 
 def past_hours():
     now_us = time.time_ns() // 1000
     for resolution in (FINE, COARSE):
-        for number in range(60, -60, -1):  # ahead as well: no point is old while the test lasts
+        for number in range(60, -LASTS_S // 10, -1):  # ahead as well: no point is old while the test lasts
             point = Point(
                 figures={"ticks_per_s": 100 + number, "commit_ms_p50": 5, "commit_ms_p95": 9, "commit_ms_p99": 90.5,
                          "feed_ms_p50": 11, "feed_ms_p95": 29, "feed_ms_p99": 31},
@@ -264,11 +265,11 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(publishing_w
         expect(page.locator("#terminals tr")).to_have_count(1)
 
         assert shut_out(page) == []
-        page.set_viewport_size({"width": 390, "height": 844})
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        fits(page)
         page.set_viewport_size({"width": 1280, "height": 800})
         page.click("#terminal h2 a")
         expect(page.locator("#terminal")).to_be_hidden()
+        expect(page.locator("#retention a")).to_have_count(2)
         kept = page.locator("#retention a").evaluate_all("links => links.map((one) => one.search)")
         assert kept == ["?kind__exact=minutes", "?kind__exact=ticks"]  # of other tables no days are noted
         addresses = page.locator("main a").evaluate_all("links => [...new Set(links.map(one => one.href))]")
@@ -352,6 +353,5 @@ def test_who_may_only_read_is_led_to_lists_of_just_what_the_numbers_tell(web, se
         expect(page.locator("main h2")).to_contain_text("Dead letters")
         expect(page.locator("tbody tr")).to_have_count(1)
         assert shut_out(page) == []
-        page.set_viewport_size({"width": 390, "height": 844})
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        fits(page)
     assert [text for text in complained if "403" not in text and "503" not in text] == []

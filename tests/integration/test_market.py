@@ -15,9 +15,10 @@ from marketdata.realtime import live_state, stats
 from tests.integration.page_links import unlinked
 from tests.integration.serving import and_leave, serving
 from tests.integration.test_days import at, session
-from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_page import fits, looked_at, shut_out
 from tests.integration.test_statistics import taken
 from tests.integration.test_stream_served import start_web, web
+from tests.waiting import until
 
 __all__ = ["serving", "web"]
 
@@ -249,9 +250,8 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
             ["4", 0, 20, 300], ["2", 300, 20, 100], ["1", 300, 230, 100],
         ]  # fmt: skip
 
-        page.set_viewport_size({"width": 390, "height": 844})
+        fits(page)
         expect(page.locator("#all tr")).to_have_count(3)
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
         page.set_viewport_size({"width": 1280, "height": 800})
         expect(page.locator("#count")).to_have_text("3 (2 shares)")
         expect(page.locator("#gainers tr")).to_have_count(1)
@@ -307,7 +307,12 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
 
         # By keys: the largest tile, and from it to each of the others.
         page.focus("#map")
-        page.keyboard.press("Home")
+
+        def come():
+            page.keyboard.press("Home")
+            return page.locator("#tile").inner_text()
+
+        until(come, seconds=60, what="a tile")  # once there is a picture
         expect(page.locator("#tile")).to_contain_text(page.locator("#byvalue a span").first.inner_text())
         reached = set()
         for key in (
@@ -331,9 +336,15 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         page.go_back()
         expect(page.locator("#all tr")).to_have_count(3)
 
+        page.hover('#groups button[data-key="KRX.etf"]')
+        page.mouse.down()
         aside.submit(and_leave, lambda: (traded.commit(session(1, symbol="035420", add=300)), due.compute())).result()
         row = page.locator("#all tr").filter(has_text="다온통신")
         expect(row.locator("td").nth(1)).to_have_text("72,200")  # without a reload
+        page.mouse.up()  # what was drawn meanwhile takes no press away
+        expect(page.locator("#all tr")).to_have_count(1)
+        page.click('#groups button[data-key=""]')
+        expect(page.locator("#all tr")).to_have_count(3)
 
         # A server that is away is said, and what happened meanwhile is there once it is back.
         page.evaluate("window.untouched = true")

@@ -32,7 +32,7 @@ from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 from tests.integration.page_links import unanswered, unlinked
 from tests.integration.serving import REPLAY, and_leave, serving
-from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_page import fits, looked_at, shut_out
 from tests.integration.test_roles import PASSWORD, browser_of, person
 from tests.integration.test_stream_served import start_web, web
 from tests.market import NINE_US
@@ -295,11 +295,10 @@ def test_the_page_asks_after_a_second_look_and_says_what_became_of_it(web, servi
         expect(page.locator("#cleared li").first).to_contain_text("cleared by kim")
         expect(page.locator("#cleared li").last).to_contain_text("cleared by itself")
         assert shut_out(page) == []
-        page.set_viewport_size({"width": 390, "height": 844})
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
-        assert not page.evaluate("(all => all.scrollWidth > all.clientWidth)(document.querySelector('.pages'))")
+        fits(page)
+        page.wait_for_function("(all => all.scrollWidth <= all.clientWidth)(document.querySelector('.pages'))")
         page.set_viewport_size({"width": 1280, "height": 800})
-        assert page.evaluate("document.querySelector('.bar').offsetHeight") < 50  # one row
+        page.wait_for_function("document.querySelector('.bar').offsetHeight < 50")  # one row
         assert "stored 1" in aside.submit(and_leave, lambda: worked(redis, "requeue")).result()
         expect(page.locator("#letters-none")).to_be_visible()
         expect(page.locator("#asked tr")).to_contain_text("stored 1")

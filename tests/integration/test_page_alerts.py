@@ -13,7 +13,7 @@ from analytics.alerts import due
 from marketdata.models import Alert, AlertRule
 from marketdata.reference.symbols import Directory
 from tests.integration.serving import and_leave, serving
-from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_page import fits, follows, looked_at, shut_out
 from tests.integration.test_stream_served import web
 
 __all__ = ["serving", "web"]
@@ -74,6 +74,7 @@ def test_an_alert_is_seen_where_prices_are_looked_at_and_counted_on_every_page(w
         page.route(listed, lambda route: route.fulfill(json={"alerts": [], "next_page_token": None}))
         page.goto(chart)
         page.wait_for_selector('body[data-stream="live"]')
+        follows(page, "alerts", "*")
 
         meanwhile(trade, "000660", "71500")
         expect(line).to_have_count(1)
@@ -81,8 +82,7 @@ def test_an_alert_is_seen_where_prices_are_looked_at_and_counted_on_every_page(w
         expect(line.locator("small")).to_have_text("dear · krx")
         expect(count).to_have_text("1 not acknowledged")
         assert shut_out(page) == []
-        page.set_viewport_size({"width": 390, "height": 844})
-        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        fits(page)
         page.set_viewport_size({"width": 1280, "height": 800})
         line.locator("a").click()
         expect(page).to_have_url(re.compile("symbol=000660"))
@@ -96,6 +96,7 @@ def test_an_alert_is_seen_where_prices_are_looked_at_and_counted_on_every_page(w
         expect(line).to_contain_text("005930 trades at 72000")
         line.get_by_role("button", name="put away: 005930").click()
         expect(line).to_have_count(0)
+        page.wait_for_selector('body[data-stream="live"]')
         page.goto(f"{origin}/admin/")
         expect(count).to_have_text("1 not acknowledged")
         page.unroute(listed)

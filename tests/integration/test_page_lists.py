@@ -14,6 +14,7 @@ __all__ = ["serving", "web"]
 pytestmark = [pytest.mark.page, pytest.mark.once]
 MANY = 340
 NARROW = "The first {} are shown: narrow them down by the search."
+MORE = "count => document.querySelectorAll('#watch tr').length > count"
 STANDING = """async (codes) => {
   const { standings } = await import("/static/api/page/afar.js");
   const known = await standings(codes.map((symbol) => ({ symbol, feed: "krx" })));
@@ -34,13 +35,14 @@ def test_many_symbols_come_page_by_page_and_another_language_is_switched_to_wher
         page.wait_for_selector('body[data-stream="live"]')
         expect(rows).to_have_count(60)
         below.scroll_into_view_if_needed()
-        expect(rows).to_have_count(120)
+        page.wait_for_function(MORE, arg=60)
         codes = rows.evaluate_all("rows => rows.map((row) => row.dataset.code)")
         assert codes == sorted(set(codes))
         rows.first.focus()
-        for count in (180, 240, 300):
+        for count in (120, 180, 240):
             page.keyboard.press("End")
-            expect(rows).to_have_count(count)
+            page.wait_for_function(MORE, arg=count)
+        expect(rows).to_have_count(300)
         expect(below.get_by_role("status")).to_have_text(NARROW.format(300))
         expect(below.locator("button")).to_be_hidden()
         assert shut_out(page) == []
@@ -54,7 +56,7 @@ def test_many_symbols_come_page_by_page_and_another_language_is_switched_to_wher
         expect(below.locator("button")).to_have_text("More symbols")
         below.locator("button").focus()
         page.keyboard.press("Enter")
-        page.wait_for_function("() => document.querySelectorAll('#watch tr').length > 60")
+        page.wait_for_function(MORE, arg=60)
         page.locator("#chart").click()
         page.keyboard.press("c")
         expect(page.locator("#comparison .offered li").last).to_have_text(NARROW.format(40))
@@ -77,7 +79,7 @@ def test_many_symbols_come_page_by_page_and_another_language_is_switched_to_wher
             expect(frame).to_have_attribute("aria-pressed", "true")
             expect(page.locator("#link")).to_have_text(other)
             expect(page.locator("#last")).to_have_text("4,800")
-            assert page.url == chosen
+            expect(page).to_have_url(chosen)
         page.wait_for_selector('body[data-stream="live"]')
 
     assert wrong == []

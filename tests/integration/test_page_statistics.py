@@ -8,7 +8,7 @@ from analytics.statistics import due
 from tests.integration.page_links import unanswered, unlinked
 from tests.integration.serving import and_leave, serving
 from tests.integration.test_api_resources import book, keep
-from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_page import fits, looked_at, shut_out
 from tests.integration.test_statistics import trades
 from tests.integration.test_stream_served import web
 
@@ -75,9 +75,9 @@ def test_the_statistics_of_a_symbol_are_told_to_who_unfolds_them_and_move(web, s
         expect(sizes.nth(2)).to_have_text("1")  # without a reload
         assert page.evaluate(FIGURES)["Bought · sold"] == "530 · 30"
         assert shut_out(page) == []
-        page.set_viewport_size({"width": 390, "height": 844})
-        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        fits(page)
         page.set_viewport_size({"width": 1280, "height": 800})
+        page.wait_for_selector('body[data-stream="live"]')
         page.reload()
         expect(sizes.nth(2)).to_have_text("1")
         page.locator('#watch tr[data-code="000660"]').click()

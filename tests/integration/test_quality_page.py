@@ -13,7 +13,7 @@ from analytics.quality import due
 from marketdata.models import Gap, QualityDay, ReadRule, Symbol
 from tests.integration.page_links import unanswered, unlinked
 from tests.integration.serving import and_leave, serving
-from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_page import fits, looked_at, shut_out
 from tests.integration.test_quality import DAY, minutes, rolled_over, usual
 from tests.integration.test_roles import PASSWORD, person
 from tests.integration.test_stream_served import start_web, web
@@ -110,8 +110,7 @@ def test_the_map_shows_the_worst_first_and_a_cell_its_minutes(web, serving, road
         assert f"{origin}/lists/gaps?date=2026-03-16&feed=krx&symbol=005930" in links
         assert [page.request.get(address).status for address in links] == [200] * len(links)
         assert shut_out(page) == []
-        page.set_viewport_size({"width": 390, "height": 844})
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        fits(page)
         page.set_viewport_size({"width": 1280, "height": 800})
 
         # The address says it all: again, and back.

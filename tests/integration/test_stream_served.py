@@ -42,12 +42,12 @@ def _web(road, **environment):
 def start_web(road, port):
     """Start Daphne on a port and wait until it answers."""
     road.start("web", ["manage.py", "runweb", "--port", str(port)])
-    until(lambda: _healthy(port), seconds=60, what="Daphne")
+    until(lambda: _healthy(port), seconds=3 * PATIENCE_S, what="Daphne")
 
 
 def _healthy(port):
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
             return answer.status == 200
     except OSError:
         return False
@@ -212,54 +212,45 @@ def test_the_official_client_reads_pages_and_the_stream(web, serving, caplog):
 @pytest.mark.page
 @pytest.mark.once
 def test_the_first_page_moves(web, serving, chromium):
-    from playwright.sync_api import expect, sync_playwright
-
-    expect.set_options(timeout=60_000)
+    from tests.integration.test_page import fits, follows, looked_at
 
     begin = (time.time_ns() // 1000 - 60 * MINUTE_US) // MINUTE_US * MINUTE_US
     rows = [(begin + number * MINUTE_US, str(70_000 + number)) for number in range(60)]
     trades = [{"time": at, "price": text, "symbol": code} for at, text in rows for code in CODES]
     serving.commit(trades, source=SIMULATOR)
     alarms.raise_alarm("partitions_short", "room ends", subject="market_data_tick")
-    wrong = []
+    wrong: list[str] = []
     # The player runs an event loop in this thread, where Django lets nobody ask the database.
-    with sync_playwright() as player, ThreadPoolExecutor(1) as aside:
-        browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(f"http://{web}/")
-        page.wait_for_selector('body[data-stream="live"]', timeout=60_000)
+    with ThreadPoolExecutor(1) as aside, looked_at(chromium, f"http://{web}/", wrong) as (page, expect):
+        page.wait_for_selector('body[data-stream="live"]')
         page.wait_for_selector("#watch tr:nth-child(3)")
-        expect(page.locator("#legend")).to_contain_text("close 70,059", timeout=60_000)
+        expect(page.locator("#legend")).to_contain_text("close 70,059")
         expect(page.locator("#nature")).to_have_text("Simulated")
         page.click('#watch tr[data-code="035420"]')
         expect(page.locator("#name")).to_have_text("035420")
         expect(page.locator("#last")).to_have_text("70,059")
+        follows(page, "trades", "035420")
         now = {"time": time.time_ns() // 1000, "symbol": "035420", "price": "71000"}
         aside.submit(and_leave, lambda: serving.commit([now], source=SIMULATOR)).result()
-        expect(page.locator("#last")).to_have_text("71,000", timeout=60_000)
+        expect(page.locator("#last")).to_have_text("71,000")
         expect(page.locator("#change")).to_contain_text("▲")
         expect(page.locator("#tape tr").first).to_contain_text("71,000")
         page.click('button[data-frame="5Min"]')
-        expect(page.locator("#legend")).to_contain_text("close 71,000", timeout=60_000)
-        narrow = browser.new_page(viewport={"width": 390, "height": 844})
+        expect(page.locator("#legend")).to_contain_text("close 71,000")
+        narrow = page.context.new_page()
+        fits(narrow)
         narrow.goto(f"http://{web}/")
-        narrow.wait_for_selector('body[data-stream="live"]', timeout=60_000)
+        narrow.wait_for_selector('body[data-stream="live"]')
         expect(narrow.locator("#alarms")).to_have_text("alarms 1 · room for coming days runs out · partitions_short")
         expect(narrow.locator("#health")).to_have_attribute("href", "/collection")
-        overflow = narrow.evaluate("document.documentElement.scrollWidth > innerWidth")
-        browser.close()
+        fits(narrow)
 
     assert wrong == []
-    assert not overflow
 
 
 @pytest.mark.page
 def test_a_new_day_is_compared_with_the_day_before_without_a_reload(web, serving, chromium):
-    from playwright.sync_api import expect, sync_playwright
-
-    expect.set_options(timeout=60_000)
+    from tests.integration.test_page import follows, looked_at
 
     def day(number, *trades):
         return [{"time": NINE_US + number * DAY_US + at * MINUTE_US, "price": price} for at, price in trades]
@@ -267,34 +258,30 @@ def test_a_new_day_is_compared_with_the_day_before_without_a_reload(web, serving
     # The session ends at 15:30; what is printed at 16:30 is no close.
     serving.commit(day(0, (0, "100"), (389, "200"), (450, "150")), source=REPLAY)
     serving.commit(day(1, (0, "210"), (389, "300"), (450, "250")), source=REPLAY)
-    wrong = []
-    with sync_playwright() as player, ThreadPoolExecutor(1) as aside:
-        browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(f"http://{web}/")
-        page.hover('#watch tr[data-code="005930"]', timeout=60_000)
+    wrong: list[str] = []
+    with ThreadPoolExecutor(1) as aside, looked_at(chromium, f"http://{web}/", wrong) as (page, expect):
+        page.hover('#watch tr[data-code="005930"]')
         page.mouse.down()  # the list may be drawn anew before the button is let go
         expect(page.locator('#watch tr[data-code="005930"]')).to_have_attribute("aria-selected", "true")
         page.mouse.up()
-        page.wait_for_selector('body[data-stream="live"]', timeout=60_000)
-        expect(page.locator("#change")).to_contain_text("25.00%", timeout=60_000)  # 250 against 200
+        page.wait_for_selector('body[data-stream="live"]')
+        expect(page.locator("#change")).to_contain_text("25.00%")  # 250 against 200
         page.click('button[data-frame="1Day"]')
-        expect(page.locator("#legend")).to_contain_text("open 210 high 300 low 210 close 300", timeout=60_000)
+        expect(page.locator("#legend")).to_contain_text("open 210 high 300 low 210 close 300")
         page.evaluate("window.untouched = true")
+        follows(page, "bars", "005930")
 
         aside.submit(and_leave, lambda: serving.commit(day(2, (0, "330")), source=REPLAY)).result()
-        expect(page.locator("#last")).to_have_text("330", timeout=60_000)
-        expect(page.locator("#change")).to_contain_text("10.00%", timeout=60_000)  # 330 against 300
+        expect(page.locator("#last")).to_have_text("330")
+        expect(page.locator("#change")).to_contain_text("10.00%")  # 330 against 300
         expect(page.locator('#watch tr[data-code="005930"] td').nth(2)).to_contain_text("10.00%")
-        expect(page.locator("#legend")).to_contain_text("open 330 high 330 low 330 close 330", timeout=60_000)
+        expect(page.locator("#legend")).to_contain_text("open 330 high 330 low 330 close 330")
         aside.submit(and_leave, lambda: serving.commit(day(2, (1, "360")), source=REPLAY)).result()
-        expect(page.locator("#change")).to_contain_text("20.00%", timeout=60_000)
-        expect(page.locator("#legend")).to_contain_text("open 330 high 360 low 330 close 360", timeout=60_000)
+        expect(page.locator("#change")).to_contain_text("20.00%")
+        expect(page.locator("#legend")).to_contain_text("open 330 high 360 low 330 close 360")
         aside.submit(and_leave, lambda: serving.commit(day(2, (2, "300")), source=REPLAY)).result()
-        expect(page.locator("#change")).to_have_text("0 (0.00%)", timeout=60_000)
+        expect(page.locator("#change")).to_have_text("0 (0.00%)")
         expect(page.locator('#watch tr[data-code="005930"] td').nth(2)).to_have_text("0.00%")
         assert page.evaluate("window.untouched")
-        browser.close()
 
     assert wrong == []

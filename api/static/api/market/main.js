@@ -194,34 +194,44 @@ function figures(one) {
   });
 }
 
-// The groups with their sums; a press on one shows it alone, on a sum the symbols of which it is.
+// The groups with their sums; a press on one shows it alone, on a sum the symbols of which it is. Rows stay the same
+// elements, for one may be pressed.
 function divisions(groups, chosen) {
   const body = show("groups");
   const focused = body.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   const all = sums && { ...sums.all, ...(fromOpen && counted([...rows.values()].filter((row) => row.counts))), key: "", title: gettext("Whole market") };
-  body.replaceChildren(
-    ...[...(all ? [all] : []), ...groups.sort((a, b) => b.turnover - a.turnover)].map((one) => {
-      const row = document.createElement("tr");
-      const head = Object.assign(document.createElement("th"), { scope: "row" });
-      const button = Object.assign(document.createElement("button"), { className: "plain", textContent: one.title });
-      button.dataset.key = one.key;
-      button.setAttribute("aria-pressed", String(one.key === (chosen?.key ?? "")));
-      button.addEventListener("click", () => choose(one.key));
-      head.append(button);
-      row.append(head);
-      for (const [text, kind, by, moved] of [
-        [number(one.symbols), "", "name", ""], [number(one.advancing), "up", "change", "rose"], [number(one.declining), "down", "change", "fell"],
-        [signed(one.meanChange), one.meanChange > 0 ? "up" : one.meanChange < 0 ? "down" : "", "change", ""], [short(Math.round(one.turnover)), "", "turnover", ""],
-      ]) {
-        const link = Object.assign(document.createElement("a"), { textContent: text, href: `?${looked({ group: one.key, way: moved, by })}` });
-        Object.assign(link.dataset, { key: [one.key, by, moved].join(" "), group: one.key, by, way: moved });
-        Object.assign(row.insertCell(), { className: kind }).append(link);
-      }
-      return row;
-    }),
-  );
+  const known = new Map([...body.rows].map((row) => [row.dataset.key, row]));
+  const told = [...(all ? [all] : []), ...groups.sort((a, b) => b.turnover - a.turnover)].map((one) => division(known.get(one.key) ?? divisionRow(one), one, chosen));
+  if (told.length !== body.rows.length || told.some((row, place) => row !== body.rows[place])) body.replaceChildren(...told);
   divisionLinks.renew();
   if (focused !== undefined) [...body.querySelectorAll("button, a")].find((one) => one.dataset.key === focused)?.focus();
+}
+
+function divisionRow({ key, title }) {
+  const row = document.createElement("tr");
+  const head = Object.assign(document.createElement("th"), { scope: "row" });
+  const button = Object.assign(document.createElement("button"), { className: "plain", textContent: title });
+  row.dataset.key = button.dataset.key = key;
+  button.addEventListener("click", () => choose(key));
+  head.append(button);
+  row.append(head);
+  for (let cells = 0; cells < 5; cells += 1) row.insertCell().append(document.createElement("a"));
+  return row;
+}
+
+function division(row, one, chosen) {
+  row.querySelector("button").setAttribute("aria-pressed", String(one.key === (chosen?.key ?? "")));
+  [
+    [number(one.symbols), "", "name", ""], [number(one.advancing), "up", "change", "rose"], [number(one.declining), "down", "change", "fell"],
+    [signed(one.meanChange), one.meanChange > 0 ? "up" : one.meanChange < 0 ? "down" : "", "change", ""], [short(Math.round(one.turnover)), "", "turnover", ""],
+  ].forEach(([text, kind, by, moved], place) => {
+    const cell = row.cells[place + 1], link = cell.firstChild;
+    cell.className = kind;
+    if (link.textContent !== text) link.textContent = text;
+    link.href = `?${looked({ group: one.key, way: moved, by })}`;
+    Object.assign(link.dataset, { key: [one.key, by, moved].join(" "), group: one.key, by, way: moved });
+  });
+  return row;
 }
 
 // A sum at the top leads to the symbols that it is of: those that moved that way, or all, by what it sums up.

@@ -53,7 +53,7 @@ class Other {
 }
 
 export class Comparison {
-  #chart; #list; #on; #others = []; #question = null; #whole = true; #pointed; #draw;
+  #chart; #list; #on; #others = []; #question = null; #whole = true; #pointed; #draw; #lines = "";
 
   // `on` has remove(key); changed(on), when there begins or ends to be something to compare.
   constructor(chart, list, on) {
@@ -288,12 +288,16 @@ export class Comparison {
     this.#values();
   }
 
+  // Lines that say the same stay the same elements: one may be pressed, or have the focus.
   #legend() {
     this.#list.hidden = !this.#others.length;
+    const lines = JSON.stringify([this.#question?.feed, ...this.#others.map(({ key: of, name, failed, colour: tone }) => [of, name, failed, tone])]);
+    if (lines === this.#lines) return this.#values();
+    this.#lines = lines;
     const mine = document.createElement("li");
     mine.append(Object.assign(document.createElement("b"), { textContent: gettext("Candles") }), document.createElement("span"));
     this.#list.replaceChildren(mine, ...this.#others.map((one) => this.#line(one)));
-    this.#values();
+    return this.#values();
   }
 
   #line(one) {

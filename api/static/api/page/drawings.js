@@ -90,15 +90,20 @@ export class Drawings {
     await work;
     try {
       const all = await this.#store.all(symbol);
-      if (symbol !== this.#symbol || this.#held || this.#begun) return undefined;
+      if (symbol !== this.#symbol) return undefined;
+      if (this.#held || this.#begun) return this.#later(symbol); // nothing goes from under the pointer
       if (work !== this.#work) return this.#load(); // something was changed meanwhile
       const known = new Map(this.#layer.drawings.map((one) => [one.id, one])); // the same object stays the same drawing
       this.#show(all.map((one) => Object.assign(known.get(one.id) ?? {}, one)));
       this.changed();
     } catch {
-      this.#waiting = setTimeout(() => symbol === this.#symbol && this.#load(), AGAIN_MS);
+      this.#later(symbol);
     }
     return undefined;
+  }
+
+  #later(symbol) {
+    this.#waiting = setTimeout(() => symbol === this.#symbol && this.#load(), AGAIN_MS);
   }
 
   #show(all) {

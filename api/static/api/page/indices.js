@@ -15,7 +15,7 @@ const WIDTH = 64, HEIGHT = 18;
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Indices {
-  #strip; #on; #feed = ""; #rows = new Map(); #told = new Map(); #turn = 0; #timer = 0; #due = 0; #settled = 0; #dirty = new Set(); #draw;
+  #strip; #on; #feed = ""; #rows = new Map(); #told = new Map(); #turn = 0; #timer = 0; #due = 0; #settled = 0; #missed = false; #dirty = new Set(); #draw;
 
   // `on` has choose(feed, code), course(row) of one that is told, and listed() when they are others.
   constructor(strip, on) {
@@ -44,7 +44,7 @@ export class Indices {
     const turn = ++this.#turn;
     clearTimeout(this.#timer);
     clearTimeout(this.#due);
-    [this.#feed, this.#due] = [feed, 0];
+    [this.#feed, this.#due, this.#missed] = [feed, 0, false];
     try {
       const standing = await found(feed);
       const bars = await courses(standing);
@@ -57,12 +57,14 @@ export class Indices {
       if (turn === this.#turn) this.#timer = setTimeout(() => this.load(feed), AGAIN_MS);
     }
     this.#settled = Math.max(this.#settled, turn);
+    if (this.#missed) this.#again();
   }
 
   // One of them gives reason to. On a new day all of them do, and are asked for together; while they are under way
-  // nobody begins anew, or with a slow server none would ever come.
+  // nobody begins anew, or with a slow server none would ever come: they are asked for once more behind that.
   #again() {
-    if (this.#settled === this.#turn) this.#due ||= setTimeout(() => this.load(this.#feed), TOGETHER_MS);
+    this.#missed = this.#settled !== this.#turn;
+    if (!this.#missed) this.#due ||= setTimeout(() => this.load(this.#feed), TOGETHER_MS);
   }
 
   // A minute candle of the feed that is followed as it is now.

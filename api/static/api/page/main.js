@@ -34,7 +34,7 @@ const RENEW_MS = 2000, AGAIN_MS = 3000, MARKS_MS = 60_000, MARKS_BACK = 120;
 let seen = { ...address.read(), feed: "" }; // the feed once it is known that there is such a one
 const ignored = { studies: "", vs: "" };
 let catalogue = null, shown = []; // the indicators there are, and those on the chart
-let stream = null, history = null, early = [], loading = 0, renewing = 0, reading = false, split = "", newest = "", corrected = "";
+let stream = null, history = null, early = [], loading = 0, renewing = 0, reading = false, split = "", newest = "", corrected = "", rereading = "";
 const price = painter(tell);
 const chart = new Chart(show("chart"), show("legend"), { reload: () => load(false), renew, older });
 const studies = new Studies(chart, show("chart"), { edit: (one) => picker.show(one), remove: (one) => choose(shown.filter((other) => other !== one)), resized });
@@ -179,7 +179,7 @@ async function load(anew) {
     history = new History(code, feed, frame);
     studies.ask(seen);
     comparison.ask(seen);
-    [reading, split, newest, corrected] = [false, "", "", ""];
+    [reading, split, newest, corrected, rereading] = [false, "", "", "", ""];
     chart.clear(frame);
     act();
     drawings.follow(code);
@@ -189,7 +189,8 @@ async function load(anew) {
     price();
   } else comparison.renew();
   want();
-  const since = corrected;
+  correct(rereading); // of a picture that this one overtakes
+  const since = (rereading = corrected);
   corrected = "";
   try {
     const kept = anew ? [] : chart.bars;
@@ -200,9 +201,9 @@ async function load(anew) {
     chart.renew(fresh, minutes, history.from);
     newest ||= fresh.at(-1)?.td ?? "";
     ladder.set(book);
+    rereading = "";
   } catch {
     if (turn !== loading) return;
-    correct(since);
     setTimeout(() => turn === loading && load(anew), AGAIN_MS);
     return;
   }
@@ -265,6 +266,7 @@ function renew(since = "") {
   if (renewing) return;
   renewing = setTimeout(async () => {
     renewing = 0;
+    if (early) return renew(); // a picture is under way: overtaken again and again, none would ever be there
     if (corrected) return void load(false);
     const [of, turn, { code, feed, frame }] = [history, loading, seen];
     const bars = await rest.bars(code, { feed, timeframe: frame, limit: 2, sort: "desc" }).catch(() => []);

@@ -2,17 +2,18 @@
 import * as rest from "./rest.js";
 
 const SILENCE_MS = 12_000; // heartbeats come every five seconds
+const CHECK_MS = 1000, BUSY_MS = 3000; // later than that the page itself was held up
 const LONGEST_PAUSE_MS = 10_000;
 
 export class Stream {
-  #feed; #on; #socket = null; #wanted = new Map(); #failures = 0; #heard = 0; #stalled = false; #state = ""; #over = false; #admitted = false; #ready = false;
+  #feed; #on; #socket = null; #wanted = new Map(); #failures = 0; #heard = 0; #checked = 0; #spared = false; #stalled = false; #state = ""; #over = false; #admitted = false; #ready = false;
 
   // `on` has state(name), message(message) and ready(), which is called whenever messages begin to come (again).
   constructor(feed, on) {
     this.#feed = feed;
     this.#on = on;
     this.#open();
-    this.watch = setInterval(() => this.#check(), 1000);
+    this.watch = setInterval(() => this.#check(), CHECK_MS);
   }
 
   // The whole of what is wanted, codes by channel; the difference is sent.
@@ -74,8 +75,11 @@ export class Stream {
   }
 
   #check() {
-    if (!this.#ready) return;
-    const silent = Date.now() - this.#heard;
+    const [before, now] = [this.#checked, Date.now()];
+    this.#checked = now;
+    this.#spared = now - before > BUSY_MS && !this.#spared; // once: what came meanwhile still waits to be taken
+    if (!this.#ready || this.#spared) return;
+    const silent = now - this.#heard;
     this.#tell(this.#stalled || silent > 7000 ? "delayed" : "live");
     if (silent > SILENCE_MS) this.#socket.close();
   }

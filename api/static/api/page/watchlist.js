@@ -100,7 +100,10 @@ export class Watchlist {
     const limit = same ? Math.min(Math.max(Math.ceil(this.#body.rows.length / PAGE), 1) * PAGE, MOST) : PAGE;
     const { symbols, next_page_token } = codes ? { symbols: await inOrder(codes) } : await rest.symbols({ ...question, limit });
     const known = await standings(symbols.filter((one) => one.feed));
+    const moved = codes && String(await this.#on.codes()) !== String(codes);
     if (asked !== this.#asked) return; // a newer search overtook this one
+    const more = same && Math.min(this.#body.rows.length, MOST) > limit;
+    if (moved || more) return this.#read(feed, word, asked); // the list became another one meanwhile
     [this.#question, this.#token] = [question, next_page_token ?? null];
     const focused = this.#body.contains(document.activeElement) ? document.activeElement.dataset.code : undefined;
     const before = this.#rows;
@@ -177,7 +180,7 @@ export class Watchlist {
   minute(code, bar) {
     const row = this.row(code);
     if (!row || (row.time && bar.t < row.time)) return;
-    row.time = bar.t;
+    [row.time, row.trades] = [bar.t, bar.n];
     if (bar.td > row.day) this.#renew(code);
     if (bar.c === row.last) return;
     row.moved = row.last === undefined ? "" : bar.c > row.last ? "up" : "down";
@@ -333,8 +336,8 @@ async function inOrder(codes) {
 // What a snapshot makes of a row; a price that came by the stream meanwhile is the newer one.
 function figures(row, snapshot) {
   const { latestTrade, minuteBar } = snapshot;
-  const newer = row.time === undefined || (minuteBar && minuteBar.t > row.time);
-  const told = newer ? { time: minuteBar?.t, last: latestTrade?.p ?? minuteBar?.c } : {};
+  const newer = row.time === undefined || (minuteBar && (minuteBar.t > row.time || (minuteBar.t === row.time && minuteBar.n > row.trades)));
+  const told = newer ? { time: minuteBar?.t, trades: minuteBar?.n, last: latestTrade?.p ?? minuteBar?.c } : {};
   if (told.last !== undefined) row.digits.see(told.last);
   return { ...told, ...reference(snapshot) };
 }
