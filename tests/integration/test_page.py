@@ -76,6 +76,10 @@ window.WebSocket = class extends WebSocket {
       for (const one of JSON.parse(data)) if (one.T === "subscription") this.subscribed = one;
     });
   }
+  send(text) {
+    if (window.unsent) unsent.push([text, () => super.send(text)]);
+    else super.send(text);
+  }
 }"""
 SERIES = "([nth, values]) => drawn.panes()[0].getSeries()[nth].data().map((one) => one.value).join() === values.join()"
 TOLD = "([channel, codes]) => codes.every((code) => sockets.at(-1)?.subscribed[channel]?.includes(code))"

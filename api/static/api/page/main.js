@@ -29,7 +29,7 @@ import { Watchlist } from "./watchlist.js";
 
 const show = (id) => document.getElementById(id);
 const NATURES = { simulated: gettext("Simulated"), replay: gettext("Replay") };
-const RENEW_MS = 2000, AGAIN_MS = 3000, MARKS_MS = 60_000, MARKS_BACK = 120;
+const RENEW_MS = 2000, AGAIN_MS = 3000, SETTLED_MS = 300, MARKS_MS = 60_000, MARKS_BACK = 120;
 
 let seen = { ...address.read(), feed: "" }; // the feed once it is known that there is such a one
 const ignored = { studies: "", vs: "" };
@@ -189,6 +189,11 @@ async function load(anew) {
     price();
   } else comparison.renew();
   want();
+  const of = history;
+  const settled = stream.settled().then(() => true);
+  const whole = await Promise.race([settled, new Promise((done) => setTimeout(done, SETTLED_MS))]);
+  if (turn !== loading) return;
+  if (!whole) settled.then(() => of === history && load(false)); // what came between is in no part of it
   correct(rereading); // of a picture that this one overtakes
   const since = (rereading = corrected);
   corrected = "";

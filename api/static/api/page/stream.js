@@ -6,7 +6,7 @@ const CHECK_MS = 1000, BUSY_MS = 3000; // later than that the page itself was he
 const LONGEST_PAUSE_MS = 10_000;
 
 export class Stream {
-  #feed; #on; #socket = null; #wanted = new Map(); #failures = 0; #heard = 0; #checked = 0; #spared = false; #stalled = false; #state = ""; #over = false; #admitted = false; #ready = false;
+  #feed; #on; #socket = null; #wanted = new Map(); #failures = 0; #heard = 0; #checked = 0; #spared = false; #stalled = false; #state = ""; #over = false; #admitted = false; #ready = false; #unanswered = 0; #awaited = [];
 
   // `on` has state(name), message(message) and ready(), which is called whenever messages begin to come (again).
   constructor(feed, on) {
@@ -23,8 +23,23 @@ export class Stream {
     if (!this.#admitted) return; // all of it is sent with the first request
     const more = minus(this.#wanted, before);
     const less = minus(before, this.#wanted);
-    if (more) this.#send({ action: "subscribe", ...more });
-    if (less) this.#send({ action: "unsubscribe", ...less });
+    if (more) this.#ask({ action: "subscribe", ...more });
+    if (less) this.#ask({ action: "unsubscribe", ...less });
+  }
+
+  // Waits until the server has answered all that was wanted, or cannot: what is read before that may lack what came since.
+  settled() {
+    return new Promise((done) => (this.#unanswered ? this.#awaited.push(done) : done()));
+  }
+
+  #ask(message) {
+    this.#unanswered += 1;
+    this.#send(message);
+  }
+
+  #answered(left) {
+    this.#unanswered = Math.max(left, 0);
+    if (!this.#unanswered) for (const done of this.#awaited.splice(0)) done();
   }
 
   close() {
@@ -62,7 +77,7 @@ export class Stream {
       this.#admitted = true;
       this.#send({ action: "subscribe", ...minus(this.#wanted, new Map()), forming: true, heartbeat: true, slow: "gap" });
     } else if (message.T === "subscription") {
-      if (this.#ready) return;
+      if (this.#ready) return this.#answered(this.#unanswered - 1);
       this.#ready = true;
       this.#failures = 0;
       this.#tell("live");
@@ -70,8 +85,10 @@ export class Stream {
     } else if (message.T === "hb") {
       this.#stalled = message.stalled;
     } else {
+      if (message.T === "error") this.#answered(this.#unanswered - 1);
       this.#on.message(message);
     }
+    return undefined;
   }
 
   #check() {
@@ -88,6 +105,7 @@ export class Stream {
     if (this.#over || socket !== this.#socket) return;
     this.#socket = null;
     this.#ready = this.#admitted = false;
+    this.#answered(0);
     this.#failures += 1;
     this.#tell("lost");
     const longest = Math.min(500 * 2 ** this.#failures, LONGEST_PAUSE_MS);
