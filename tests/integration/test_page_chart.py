@@ -31,6 +31,7 @@ DRAWN = """([pane, nth]) => {
 }"""
 SAME_DRAWN = f"([pane, nth, values]) => JSON.stringify(({DRAWN})([pane, nth])) === JSON.stringify(values)"
 LINEAR, LOGARITHMIC, PERCENT = 0, 1, 2  # PriceScaleMode
+NEWER = re.compile(r"/v2/stocks/bars\?symbols=005930&.*start=")
 STANDINGS = re.compile(r"/v2/stocks/snapshots\?symbols=IX")
 DRAWINGS = "**/v2/drawings?symbol=*"
 SCALE = "drawn.priceScale('right').options().mode"
@@ -497,7 +498,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         shows(page, 1, 0, rest(**rsi, last=1001))
         shows(page, 0, 2, rest(**sma, last=1001))
         expect(page.locator('.studies [data-key="sma:5"]')).to_contain_text("73,578.30")
-        page.evaluate("drawn.timeScale().setVisibleLogicalRange({ from: -20, to: 100 })")
+        moved_while_it_is_read(page)
         page.wait_for_function("() => drawn.panes()[0].getSeries()[0].data().length > 1001")
         page.evaluate("drawn.timeScale().setVisibleLogicalRange({ from: -20, to: 100 })")
         shows(page, 1, 0, rest(**rsi))
@@ -593,6 +594,19 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         page.wait_for_selector('body[data-stream="live"]')
 
     assert wrong == []
+
+
+def moved_while_it_is_read(page):
+    """The chart is moved to its beginning while it is read anew, for the stream was away: what lies before it comes then."""
+    held_back: list[Any] = []
+    page.route(NEWER, lambda route: held_back.append(route))
+    page.evaluate("sockets.at(-1).close()")
+    until(lambda: page.evaluate("1") and held_back, seconds=60, what="the newest candles asked for")
+    page.evaluate("drawn.timeScale().setVisibleLogicalRange({ from: -20, to: 100 })")
+    page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
+    page.unroute(NEWER)
+    for one in held_back:
+        one.continue_()
 
 
 def comes_while_others_are_read(page, expect, commit):

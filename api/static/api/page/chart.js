@@ -36,7 +36,7 @@ export class Chart {
       this.#pointed = time === undefined ? undefined : this.#at(time);
       this.#tell();
     });
-    this.#chart.timeScale().subscribeVisibleLogicalRangeChange((range) => range && this.#bars.length && range.from < NEAR && this.#wants.older());
+    this.#chart.timeScale().subscribeVisibleLogicalRangeChange(() => this.reach());
     this.#colours();
     onColours(() => {
       this.#colours();
@@ -60,6 +60,12 @@ export class Chart {
   // What lies before the first candle, however near the view is.
   older() {
     this.#wants.older();
+  }
+
+  // The same, as the view is near it: also where it could not be asked for when it was moved there.
+  reach() {
+    const range = this.#chart.timeScale().getVisibleLogicalRange();
+    if (range && this.#bars.length && range.from < NEAR) this.#wants.older();
   }
 
   // The candle of a time in px of its pane, null before the first one.

@@ -218,6 +218,7 @@ async function load(anew) {
   if (since) watchlist.again(code);
   price();
   mark(chart.bars[0]?.t);
+  chart.reach();
 }
 
 // What lies before the first candle, as the chart is moved there.
@@ -233,7 +234,11 @@ async function older() {
     if (bars.length) mark(bars[0].t, end.t);
     reading = false;
   } catch {
-    setTimeout(() => of === history && (reading = false), AGAIN_MS);
+    setTimeout(() => {
+      if (of !== history) return;
+      reading = false;
+      chart.reach();
+    }, AGAIN_MS);
   }
 }
 
