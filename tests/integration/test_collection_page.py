@@ -203,6 +203,10 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(publishing_w
         expect(items.nth(1).locator(".do")).to_have_text(str(REMEDIES["partitions_short"]))
         expect(items.nth(2)).to_contain_text("The rollover of 2026-03-13 is not done")
         expect(page.locator("#state")).to_have_text("3 to look at")
+        items.nth(0).locator("a").focus()
+        since = items.nth(0).locator("small")
+        expect(since).not_to_have_text(since.inner_text())
+        expect(items.nth(0).locator("a")).to_be_focused()  # older it is the same link
         cells = page.locator("#terminals tr td")
         expect(cells.nth(0)).to_have_text("desk-1")
         expect(cells.nth(4)).to_have_text("13/s")

@@ -440,7 +440,7 @@ def moved_while_it_is_read(page, order):
     held_back: list[Any] = []
     asked = "**/v2/symbols?symbols=*"
     page.wait_for_selector('body[data-stream="live"]')  # for which the list is read, too
-    page.route(asked, held_back.append)
+    page.route(asked, lambda route: held_back.append(route))
     page.dispatch_event("#search", "input")
     until(lambda: page.evaluate("1") and held_back, seconds=60, what="the list asked for")
     page.locator('#watch tr[data-code="000660"]').focus()

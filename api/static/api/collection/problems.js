@@ -45,9 +45,13 @@ export function problems({ status, upkeep, newest }) {
   return found.sort((a, b) => (a.level === b.level ? 0 : a.level === "bad" ? -1 : 1));
 }
 
+// Where it only became older, it stays the same elements: one may be pressed, or have the focus.
 export function list(place, found) {
-  const as = JSON.stringify(found);
-  if (place.dataset.as === as) return;
+  const as = JSON.stringify(found, (name, value) => (name === "since" ? "" : value));
+  if (place.dataset.as === as) {
+    for (const [nth, { since }] of found.entries()) if (since) place.children[nth].querySelector("small").textContent = since;
+    return;
+  }
   place.dataset.as = as;
   if (!found.length) {
     place.replaceChildren(Object.assign(document.createElement("li"), { className: "well", textContent: gettext("Nothing. Everything that is watched is as it should be.") }));
