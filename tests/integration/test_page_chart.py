@@ -16,7 +16,7 @@ from marketdata.storage import storage
 from marketdata.types.order_books import MarketEvent
 from tests.integration.page_while_open import CANDLES, KST_S
 from tests.integration.serving import and_leave, minute, serving
-from tests.integration.test_page import MINUTES, follows, held, looked_at, shut_out
+from tests.integration.test_page import MINUTES, PICTURES, follows, held, looked_at, shut_out
 from tests.integration.test_stream_served import web
 from tests.market import DAY_US, MINUTE_US, NINE_US
 from tests.waiting import until
@@ -603,7 +603,7 @@ def moved_while_it_is_read(page):
     page.evaluate("sockets.at(-1).close()")
     until(lambda: page.evaluate("1") and held_back, seconds=60, what="the newest candles asked for")
     page.evaluate("drawn.timeScale().setVisibleLogicalRange({ from: -20, to: 100 })")
-    page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
+    page.evaluate(PICTURES)
     page.unroute(NEWER)
     for one in held_back:
         one.continue_()
