@@ -142,14 +142,14 @@ def takes_back_what_was_wrong(page, expect, commit, take_back, last):
     drawn(newest - 200 * 60, *[70_000 + old] * 4)
     held_back: list[Any] = []
     read = re.compile(r"/v2/stocks/bars\?symbols=005930&.*start=")
-    page.route(read, lambda route: held_back.append(route))
+    page.route(read, held_back.append)
     take_back([minute(old)])
     until(lambda: page.evaluate("1") and held_back, seconds=60, what="the candles asked for")
     page.evaluate("sockets.at(-1).close()")  # once it is back, all is asked for anew, and that overtakes the other
     until(lambda: page.evaluate("1") and len(held_back) > 1, seconds=60, what="the candles asked for once more")
-    page.unroute(read)
     for one in held_back:
         one.continue_()
+    page.unroute(read)
     drawn(newest - 200 * 60)
     page.wait_for_selector('body[data-stream="live"]')
 

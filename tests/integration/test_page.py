@@ -129,9 +129,7 @@ def follows(page, channel, *codes):
 def fits(page, width=390):
     """Waits until nothing of the page is wider than a phone, to which it is drawn anew by and by."""
     page.set_viewport_size({"width": width, "height": 844})
-    page.wait_for_function(
-        "width => innerWidth === width && document.documentElement.scrollWidth <= width", arg=width
-    )
+    page.wait_for_function("width => innerWidth === width && document.documentElement.scrollWidth <= width", arg=width)
 
 
 def moved_to_the_oldest(page):
@@ -440,7 +438,7 @@ def moved_while_it_is_read(page, order):
     held_back: list[Any] = []
     asked = "**/v2/symbols?symbols=*"
     page.wait_for_selector('body[data-stream="live"]')  # for which the list is read, too
-    page.route(asked, lambda route: held_back.append(route))
+    page.route(asked, held_back.append)
     page.dispatch_event("#search", "input")
     until(lambda: page.evaluate("1") and held_back, seconds=60, what="the list asked for")
     page.locator('#watch tr[data-code="000660"]').focus()

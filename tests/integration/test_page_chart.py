@@ -73,8 +73,8 @@ def stored():
     ]
 
 
-# Where a time and a price are, once that has been the same for ten pictures and half a second: the chart finds its scale
-# anew when a bar of tools comes or candles do.
+# Where a time and a price are, once that has been the same for ten pictures and half a second: the chart finds its
+# scale anew when a bar of tools comes or candles do.
 PLACE = """async ([when, value]) => {
   const at = () => {
     const box = drawn.panes()[0].getHTMLElement().getBoundingClientRect();
@@ -147,10 +147,10 @@ def begun_before_they_are_there(page, expect, held_back):
     page.click('[data-tool="trend"]')
     page.mouse.click(*place(page, *begin))
     until(lambda: page.evaluate("1") and held_back, seconds=60, what="the drawings asked for")
-    page.unroute(DRAWINGS)
     with page.expect_response(DRAWINGS):
         for one in held_back:
             one.continue_()
+    page.unroute(DRAWINGS)
     page.mouse.click(*place(page, *end))
     page.click("#drawn")
     expect(page.locator("#drawings .shown li")).to_have_count(2)
@@ -561,7 +561,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         one = Drawing(user=person, symbol="005930", kind="level", price=1)
         aside.submit(and_leave, one.save).result()
         held_back: list[Any] = []
-        page.route(DRAWINGS, lambda route: held_back.append(route))
+        page.route(DRAWINGS, held_back.append)
         page.goto(f"http://{web}/login/?next=/%3Ffeed%3Dkrx%26symbol%3D005930")
         page.fill("input[name=username]", "desk")
         page.fill("input[name=password]", "a sound password")
@@ -597,16 +597,16 @@ def test_the_chart_of_a_desk(web, serving, chromium):
 
 
 def moved_while_it_is_read(page):
-    """The chart is moved to its beginning while it is read anew, for the stream was away: what lies before it comes then."""
+    """The chart is moved to its beginning while it is read anew, for the stream was away."""
     held_back: list[Any] = []
-    page.route(NEWER, lambda route: held_back.append(route))
+    page.route(NEWER, held_back.append)
     page.evaluate("sockets.at(-1).close()")
     until(lambda: page.evaluate("1") and held_back, seconds=60, what="the newest candles asked for")
     page.evaluate("drawn.timeScale().setVisibleLogicalRange({ from: -20, to: 100 })")
     page.evaluate(PICTURES)
-    page.unroute(NEWER)
     for one in held_back:
         one.continue_()
+    page.unroute(NEWER)
 
 
 def comes_while_others_are_read(page, expect, commit):
@@ -625,9 +625,9 @@ def comes_while_others_are_read(page, expect, commit):
     )
     commit(4, "103", "IX2")
     expect(page.locator('#watch tr[data-code="IX2"] .price')).to_have_text("103")
-    page.unroute(STANDINGS)
     for route, answer in held_back:
         route.fulfill(response=answer)
+    page.unroute(STANDINGS)
     expect(page.locator('#indices [data-code="IX1"]')).to_have_text("IX1 102 ▲ 1 (0.99%)")
     expect(page.locator('#indices [data-code="IX2"]')).to_have_text("IX2 103 ▲ 2 (1.98%)")
 
