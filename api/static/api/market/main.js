@@ -195,16 +195,17 @@ function figures(one) {
 }
 
 // The groups with their sums; a press on one shows it alone, on a sum the symbols of which it is. Rows stay the same
-// elements, for one may be pressed.
+// elements, and where they are while one of them has the focus: it may be pressed.
 function divisions(groups, chosen) {
   const body = show("groups");
   const focused = body.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   const all = sums && { ...sums.all, ...(fromOpen && counted([...rows.values()].filter((row) => row.counts))), key: "", title: gettext("Whole market") };
   const known = new Map([...body.rows].map((row) => [row.dataset.key, row]));
   const told = [...(all ? [all] : []), ...groups.sort((a, b) => b.turnover - a.turnover)].map((one) => division(known.get(one.key) ?? divisionRow(one), one, chosen));
-  if (told.length !== body.rows.length || told.some((row, place) => row !== body.rows[place])) body.replaceChildren(...told);
+  const same = told.length === body.rows.length && told.every((row, place) => (focused === undefined ? row === body.rows[place] : body.contains(row)));
+  if (!same) body.replaceChildren(...told);
   divisionLinks.renew();
-  if (focused !== undefined) [...body.querySelectorAll("button, a")].find((one) => one.dataset.key === focused)?.focus();
+  if (!same && focused !== undefined) [...body.querySelectorAll("button, a")].find((one) => one.dataset.key === focused)?.focus();
 }
 
 function divisionRow({ key, title }) {
