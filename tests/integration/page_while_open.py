@@ -67,6 +67,17 @@ LATE = [("25T08:10", "nxt", 290, 330), ("25T10:00", "krx", 110, 150), ("25T18:30
 NEVER = [("25T08:55", "krx"), ("25T15:25", "krx"), ("25T20:05", "nxt"), ("25T10:00", "kis_night")]
 
 
+def holding(page, pattern):
+    """The page's requests of a pattern from now on, which wait until somebody continues them."""
+    held_back: list[Any] = []
+
+    def hold(route):
+        held_back.append(route)
+
+    page.route(pattern, hold)
+    return held_back
+
+
 def session_tells_what_comes_next(page):
     """By the server's clock and calendar at a given moment, whatever the browser's clock shows."""
     late_day = {datetime.date(2026, 12, 3): Override(is_open=True, shift_minutes=60, note="CSAT")}
@@ -140,9 +151,8 @@ def takes_back_what_was_wrong(page, expect, commit, take_back, last):
     expect(page.locator('#watch tr[data-code="005930"] .price')).to_have_text("72,299")
     old = last - 200  # long before what is read again anyway
     drawn(newest - 200 * 60, *[70_000 + old] * 4)
-    held_back: list[Any] = []
     read = re.compile(r"/v2/stocks/bars\?symbols=005930&.*start=")
-    page.route(read, held_back.append)
+    held_back = holding(page, read)
     take_back([minute(old)])
     until(lambda: page.evaluate("1") and held_back, seconds=60, what="the candles asked for")
     page.evaluate("sockets.at(-1).close()")  # once it is back, all is asked for anew, and that overtakes the other

@@ -7,7 +7,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -20,6 +19,7 @@ from marketdata.models import Gap, Market, ReadRule, Symbol, Watchlist
 from tests.integration.page_while_open import (
     CANDLES,
     KST_S,
+    holding,
     moves_only_before_who_wants_it,
     session_tells_what_comes_next,
     takes_back_what_was_wrong,
@@ -435,10 +435,9 @@ def lists_are_kept(page, expect, name):
 
 def moved_while_it_is_read(page, order):
     """A row is moved while the list is read: what it was when it was asked for is not shown any more."""
-    held_back: list[Any] = []
     asked = "**/v2/symbols?symbols=*"
     page.wait_for_selector('body[data-stream="live"]')  # for which the list is read, too
-    page.route(asked, held_back.append)
+    held_back = holding(page, asked)
     page.dispatch_event("#search", "input")
     until(lambda: page.evaluate("1") and held_back, seconds=60, what="the list asked for")
     page.locator('#watch tr[data-code="000660"]').focus()

@@ -14,7 +14,7 @@ from api import drawings
 from marketdata.models import AdjustmentFactor, Drawing, Market, Symbol
 from marketdata.storage import storage
 from marketdata.types.order_books import MarketEvent
-from tests.integration.page_while_open import CANDLES, KST_S
+from tests.integration.page_while_open import CANDLES, KST_S, holding
 from tests.integration.serving import and_leave, minute, serving
 from tests.integration.test_page import MINUTES, PICTURES, follows, held, looked_at, shut_out
 from tests.integration.test_stream_served import web
@@ -560,8 +560,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         # Those of somebody who is logged in are the server's, which refuses with a word.
         one = Drawing(user=person, symbol="005930", kind="level", price=1)
         aside.submit(and_leave, one.save).result()
-        held_back: list[Any] = []
-        page.route(DRAWINGS, held_back.append)
+        held_back = holding(page, DRAWINGS)
         page.goto(f"http://{web}/login/?next=/%3Ffeed%3Dkrx%26symbol%3D005930")
         page.fill("input[name=username]", "desk")
         page.fill("input[name=password]", "a sound password")
@@ -598,8 +597,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
 
 def moved_while_it_is_read(page):
     """The chart is moved to its beginning while it is read anew, for the stream was away."""
-    held_back: list[Any] = []
-    page.route(NEWER, held_back.append)
+    held_back = holding(page, NEWER)
     page.evaluate("sockets.at(-1).close()")
     until(lambda: page.evaluate("1") and held_back, seconds=60, what="the newest candles asked for")
     page.evaluate("drawn.timeScale().setVisibleLogicalRange({ from: -20, to: 100 })")
