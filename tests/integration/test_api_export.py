@@ -7,6 +7,7 @@ import io
 import json
 from decimal import Decimal
 
+import httpx
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
@@ -23,16 +24,18 @@ from api.views.export import ExportView
 from marketdata.maintenance import rollover
 from marketdata.models import AdjustmentFactor, ApiKey, Client, Market, Symbol, SymbolRename
 from marketdata.reference import api_keys
+from marketdata.storage import storage
 from marketdata.vendors import minutes
-from tests.integration.serving import CODES, minute, serving
+from tests.integration.serving import CODES, PATIENCE_S, minute, serving
 from tests.integration.test_adjusted_bars import ALL, TUESDAY
 from tests.integration.test_api_resources import book, keep
 from tests.integration.test_days import MONDAY, session
-from tests.market import MINUTE_US, NINE_US
+from tests.integration.test_stream_served import web
+from tests.market import MINUTE_US, NINE_US, TRADE
 from tests.upkeep import seoul
 from tests.vendor import bar, lose, minute_us
 
-__all__ = ["serving"]
+__all__ = ["serving", "web"]
 
 
 def export(serving, resource: str, accept: str = CSV, **query) -> bytes:
@@ -208,6 +211,29 @@ def test_parquet_and_arrow_hold_what_csv_says_to_the_digit(market, accept):
         (row["symbol"], Decimal(row["price"]), Decimal(row["size"]), int(row["id"])) for row in rows
     ]
     assert [one["time"].isoformat() for one in found] == [row["time"].replace(".000000Z", "+00:00") for row in rows]
+
+
+@pytest.mark.once
+def test_arrow_comes_over_http_as_it_is_stored(market, web):
+    ipc = pytest.importorskip("pyarrow.ipc")
+
+    with httpx.stream(
+        "GET", f"http://{web}/v2/export/trades", params={"symbols": ",".join(CODES[:2])},
+        headers={**market.headers, "Accept": ARROW}, timeout=PATIENCE_S,
+    ) as answer:  # fmt: skip
+        content = b"".join(answer.iter_bytes())
+    found = ipc.open_stream(content).read_all().to_pylist()
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, ARROW)
+    for symbol in CODES[:2]:
+        ticks = storage().read_ticks(symbol, "krx", 0, 1 << 62, kind=TRADE)
+        assert [(one["id"], one["price"], one["size"]) for one in found if one["symbol"] == symbol] == [
+            (tick_id, Decimal(price).scaleb(-8), Decimal(size).scaleb(-6))
+            for tick_id, price, size in zip(
+                ticks.tick_id.tolist(), ticks.price.tolist(), ticks.size.tolist(), strict=True
+            )
+        ]
+    assert len(found) == 14
 
 
 @pytest.mark.once

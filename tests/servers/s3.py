@@ -35,6 +35,15 @@ class S3(Server):
         """An empty bucket; whoever names any key may use it."""
         httpx.put(f"{self.url}/{name}", timeout=30).raise_for_status()
 
+    def make_locked_bucket(self, name: str = BUCKET, *, days: int = 30) -> None:
+        """An empty bucket with Object Lock: each version of what lies there is kept for so many days, whoever asks."""
+        asked = {"x-amz-bucket-object-lock-enabled": "true"}
+        httpx.put(f"{self.url}/{name}", headers=asked, timeout=30).raise_for_status()
+        rule = f"<Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>{days}</Days></DefaultRetention></Rule>"
+        enabled = "<ObjectLockEnabled>Enabled</ObjectLockEnabled>"
+        body = f"<ObjectLockConfiguration>{enabled}{rule}</ObjectLockConfiguration>"
+        httpx.put(f"{self.url}/{name}?object-lock", content=body, timeout=30).raise_for_status()
+
     def start(self) -> Self:
         if self.running:
             return self
@@ -81,7 +90,9 @@ class S3(Server):
         kept = {}
         if self._asked is not None:
             kept = {"MOTO_ENABLE_RECORDING": "1", "MOTO_RECORDER_FILEPATH": str(self._asked)}
-        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)], kept
+        # Not by its name as a module, which would want our folder; -P: modules beside it are called like packages.
+        program = Path(__file__).with_name("moto_with_locks.py")
+        return [sys.executable, "-P", str(program), "-H", "127.0.0.1", "-p", str(self.port)], kept
 
     def _answers(self) -> bool:
         try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from marketdata.backups import streams
-from marketdata.backups.offsite.places import MOST_SMALL, Miscopied, NotThere, Place, PlaceUnavailable
+from marketdata.backups.offsite.places import (
+    DELETED,
+    MOST_SMALL,
+    Deleted,
+    Miscopied,
+    NotThere,
+    Place,
+    PlaceUnavailable,
+)
 from marketdata.storage.backups import Progress
 
 PART_BYTES, MOST_PARTS = 16 << 20, 9_000
@@ -22,6 +30,7 @@ PART_BYTES, MOST_PARTS = 16 << 20, 9_000
 ATTEMPTS = 5
 CONNECT_S, READ_S = 10, 120
 MISSING = ("NoSuchKey", "404", "NotFound")
+REFUSED = ("AccessDenied", "403")
 
 
 class Bucket(Place):
@@ -115,7 +124,8 @@ class Bucket(Place):
         if length_there == size and whole.strip('"') == f"{_md5(digests).hexdigest()}-{len(parts)}":
             return
         if length_there != size or self._read_back(name, size, progress) != streams.sha256(source):
-            self.remove(name)
+            with suppress(PlaceUnavailable):  # without a manifest it is nothing, and the next attempt replaces it
+                self.remove(name)
             raise Miscopied(
                 gettext_lazy("{name} came to {place} changed: is its disk sound? It is sent again"),
                 name=name,
@@ -130,8 +140,9 @@ class Bucket(Place):
         return hashed.hash.hexdigest()
 
     def remove(self, name: str) -> None:
-        with self._asked():
+        with self._asked(deletes=name):
             self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
+        with self._asked():
             for upload in self._uploads(name):
                 self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key(name), UploadId=upload)
 
@@ -184,19 +195,44 @@ class Bucket(Place):
                     if not left:
                         raise
 
+    def _lies_below(self, name: str) -> bool:
+        """Whether it was deleted in a bucket that keeps versions: a mark of the deletion is its newest one."""
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+        try:
+            self._client.head_object(Bucket=self._bucket, Key=self._key(name))
+        except ClientError as error:
+            told = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            return str(told.get("x-amz-delete-marker", "")).lower() == "true"
+        except (BotoCoreError, HTTPClientError):
+            return False
+        return False
+
     def _key(self, name: str) -> str:
         return f"{self._prefix}{name}"
 
     @contextmanager
-    def _asked(self, name: str = "") -> Iterator[None]:
+    def _asked(self, name: str = "", *, deletes: str = "") -> Iterator[None]:
         from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
         try:
             yield
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
+            if name and code in MISSING and self._lies_below(name):
+                raise Deleted(DELETED, name=name, place=self.shown) from error
             if name and code in MISSING:
                 raise NotThere(gettext_lazy("{name} is not in {place}"), name=name, place=self.shown) from error
+            if deletes and code in REFUSED:
+                raise PlaceUnavailable(
+                    gettext_lazy(
+                        "{place} does not let {name} be deleted ({code}): set RETENTION_BACKUPS_OFFSITE_DAYS=0, so that"
+                        " it is not tried, or allow s3:DeleteObject"
+                    ),
+                    place=self.shown,
+                    name=deletes,
+                    code=code,
+                ) from error
             words = str(error.response.get("Error", {}).get("Message", ""))[:300]
             raise PlaceUnavailable(
                 gettext_lazy("{place} refused: {code} {words}"), place=self.shown, code=code, words=words

@@ -15,7 +15,7 @@ from marketdata.backups import container, plan
 from marketdata.backups.container import Tampered
 from marketdata.backups.offsite import manifests, places, sealing, signatures
 from marketdata.backups.offsite.manifests import Copy
-from marketdata.backups.offsite.places import NotThere, Place
+from marketdata.backups.offsite.places import Deleted, NotThere, Place
 from marketdata.backups.offsite.signatures import Unsigned
 from marketdata.storage.backups import BackupError, Progress
 
@@ -49,9 +49,11 @@ def names(place: Place) -> list[str]:
 
 
 def look(place: Place, name: str, trust: Trust, *, place_id: str) -> Piece:
-    """One manifest, checked. NotThere, Unsigned or Tampered where it cannot be believed."""
+    """One manifest, checked. NotThere, Deleted, Unsigned or Tampered where it cannot be believed."""
     try:
         content = place.read(manifests.path_of(name))
+    except Deleted:
+        raise
     except NotThere as error:
         there = ", ".join(names(place)[-5:]) or _("none")
         raise NotThere(
@@ -117,6 +119,8 @@ def chain(place: Place, name: str, trust: Trust) -> list[Piece]:
             raise Tampered(_("{name} builds on itself"), name=name)
         try:
             below = look(place, above.base, trust, place_id=place_id)
+        except Deleted:
+            raise
         except NotThere as error:
             raise NotThere(
                 _(

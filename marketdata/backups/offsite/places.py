@@ -16,6 +16,9 @@ from marketdata.storage.backups import BackupError, BackupUnavailable, Progress
 
 MARK = "naru-place.json"
 FORMAT = 1
+DELETED = _(
+    "{name} was deleted from {place}, which keeps versions: docs/backups.md says under Object Lock how it comes back"
+)
 MOST_SMALL = 4 << 20
 """Bytes: manifests, signatures and the mark are far smaller."""
 
@@ -26,6 +29,10 @@ class PlaceUnavailable(BackupUnavailable):
 
 class NotThere(BackupError):
     """The place has no such file."""
+
+
+class Deleted(NotThere):
+    """Somebody deleted the file, and the place still has what it was, where it keeps versions."""
 
 
 class Miscopied(BackupError):
@@ -44,7 +51,8 @@ class Place(abc.ABC):
 
     @abc.abstractmethod
     def read(self, name: str) -> bytes:
-        """A small file; NotThere if there is none, Miscopied if it is larger than MOST_SMALL."""
+        """A small file; NotThere if there is none, Deleted where it lies below its deletion, Miscopied if it is larger
+        than MOST_SMALL."""
 
     @abc.abstractmethod
     def write(self, name: str, content: bytes) -> None:
@@ -56,11 +64,12 @@ class Place(abc.ABC):
 
     @abc.abstractmethod
     def download(self, name: str, target: Path, *, progress: Progress) -> str:
-        """Copy a file from here to one for its owner alone; its SHA-256. NotThere if there is none."""
+        """Copy a file from here to one for its owner alone; its SHA-256. NotThere and Deleted as in `read`."""
 
     @abc.abstractmethod
     def remove(self, name: str) -> None:
-        """Delete a file, and what an attempt to copy it left."""
+        """Delete a file, and what an attempt to copy it left. PlaceUnavailable, which says what to do, where we may
+        not."""
 
 
 def identify(place: Place) -> str:
@@ -70,6 +79,8 @@ def identify(place: Place) -> str:
         found = str(mark["id"])
         if mark["format"] != FORMAT or not re.fullmatch(r"[0-9a-f]{16}", found):
             raise ValueError
+    except Deleted as error:
+        raise PlaceUnavailable(DELETED, name=MARK, place=place.shown) from error
     except NotThere as error:
         raise PlaceUnavailable(
             _(
