@@ -38,6 +38,8 @@ DEBUG = env.boolean("DEBUG", False)
 # Without SECRET_KEY sessions end with the process: right for a command by hand, so `runall` always hands one down.
 SECRET_KEY = env.text("SECRET_KEY", secrets.token_urlsafe(50), secret=True, min_length=50)
 HAS_SECRET_KEY = "SECRET_KEY" in env.given
+# Given by files, each program has its own, and may be none of those that have this one (docker/compose.yaml).
+MAY_LACK_SECRET_KEY = "DATABASE_URL_FILE" in env.given and "SECRET_KEY_FILE" not in env.given
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
 BEHIND_TLS = env.boolean("BEHIND_TLS", False)

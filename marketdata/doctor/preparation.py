@@ -23,7 +23,7 @@ def program() -> Iterator[Finding]:
     has_key = bool(settings.HAS_SECRET_KEY)
     yield Finding(
         what="SECRET_KEY", value=_("given") if has_key else _("missing"), wanted=_("given"),
-        level=Level.OK if has_key else Level.WARNING,
+        level=Level.OK if has_key else Level.UNKNOWN if settings.MAY_LACK_SECRET_KEY else Level.WARNING,
         remedy=_("set it, the same for all processes: without it every process has its own, and logins end with it"),
     )  # fmt: skip
     if settings.DEBUG:

@@ -22,7 +22,7 @@ from django_celery_beat.models import PeriodicTask
 
 from marketdata import doctor
 from marketdata.archive import manifests
-from marketdata.doctor import clocks, disks, encryption, findings, processes
+from marketdata.doctor import clocks, disks, encryption, findings, preparation, processes
 from marketdata.models import Alarm, RolloverRun
 from marketdata.storage import storage
 from tests.conftest import DB
@@ -359,3 +359,12 @@ def test_a_command_ends_by_the_worst_that_was_found():
     assert findings.status([ok, unknown]) == 0
     assert findings.status([ok, warning]) == 3
     assert findings.status([warning, error]) == 1
+
+
+@pytest.mark.parametrize(("may_lack", "level"), [(False, doctor.Level.WARNING), (True, doctor.Level.UNKNOWN)])
+def test_a_key_that_another_program_has_is_not_known_to_be_missing(settings, may_lack, level):
+    settings.HAS_SECRET_KEY, settings.MAY_LACK_SECRET_KEY = False, may_lack
+
+    (found,) = (one for one in preparation.program() if one.what == "SECRET_KEY")
+
+    assert found.level is level

@@ -1,7 +1,11 @@
 """Rules and boards, with the programs that read them: promtool, amtool, and a Prometheus that asks what runs."""
 
 import json
+import os
+import re
+import shutil
 import subprocess
+import textwrap
 import threading
 import urllib.error
 import urllib.request
@@ -86,6 +90,70 @@ def test_alertmanager_sends_an_alert_to_whom_it_concerns(severity, receiver):
     status, said = tool(*asked, "alertname=NaruX", f"severity={severity}")
 
     assert (status, said.splitlines()[0]) == (0, receiver)
+
+
+ADDRESSES = {"page": "https://chat.example.com/hooks/a?b=c&d=e#f", "ticket": "", "watchdog": "http://10.0.0.9/w\n"}
+
+
+def started(folder, settings, addresses):
+    """What the script of the container makes of the settings and the files of addresses, and what it says."""
+    told = {"ALERTMANAGER_SETTINGS": str(settings), "ALERTMANAGER_RUN": str(folder), "ALERTMANAGER": shutil.which("echo")}
+    for name, address in addresses.items():
+        (folder / name).write_text(address, encoding="utf-8")
+        told[f"ALERT_{name.upper()}_FILE"] = str(folder / name)
+    return subprocess.run(
+        [FOLDER / "start-alertmanager", "--storage.path=/alertmanager"], env=os.environ | told,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.once
+def test_where_alerts_go_is_files_in_containers(tmp_path):
+    done = started(tmp_path, FOLDER / "alertmanager.yml", ADDRESSES)
+
+    made = tmp_path / "alertmanager.yml"
+    assert done.stdout == f"--config.file={made} --storage.path=/alertmanager\n"
+    assert "nobody is told of what goes to `ticket`" in done.stderr
+    assert "`page`" not in done.stderr
+    config = yaml.safe_load(made.read_text(encoding="utf-8"))
+    told = {one["name"]: one["webhook_configs"][0]["url"] for one in config["receivers"]}
+    assert told == {
+        "pages": ADDRESSES["page"], "tickets": "http://127.0.0.1:9099/ticket", "watchdog": "http://10.0.0.9/w",
+    }  # fmt: skip
+    config["receivers"] = None
+    assert config == yaml.safe_load((FOLDER / "alertmanager.yml").read_text(encoding="utf-8")) | {"receivers": None}
+    assert made.stat().st_mode & 0o077 == 0
+    status, said = tool("amtool", "check-config", str(made))
+    assert status == 0, said
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("address", ["chat.example.com/hook", 'http://a"b', "http://a b", "http://a\\b"])
+def test_what_is_no_address_stops_the_start(tmp_path, address):
+    done = started(tmp_path, FOLDER / "alertmanager.yml", ADDRESSES | {"page": address})
+
+    assert done.returncode == 1
+    assert str(tmp_path / "page") in done.stderr
+    assert address not in done.stderr
+
+
+@pytest.mark.once
+def test_mail_is_a_file_of_ones_own_made_as_the_readme_says(tmp_path):
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n( *global:.*?)```", text, re.DOTALL)
+    ours = (FOLDER / "alertmanager.yml").read_text(encoding="utf-8")
+    own = tmp_path / "own.yml"
+    own.write_text(ours.partition("receivers:\n")[0] + textwrap.dedent(shown), encoding="utf-8")
+
+    done = started(tmp_path, own, dict.fromkeys(ADDRESSES, ""))
+
+    assert "`watchdog`" in done.stderr  # whose example it keeps
+    assert "`page`" not in done.stderr
+    status, said = tool("amtool", "check-config", str(tmp_path / "alertmanager.yml"))
+    assert status == 0, said
+    config = yaml.safe_load((tmp_path / "alertmanager.yml").read_text(encoding="utf-8"))
+    assert config["global"]["smtp_auth_password_file"] == "/run/secrets/alert_password"
+    assert {one["name"] for one in config["receivers"]} == {"pages", "tickets", "watchdog"}
 
 
 class Receiver(ThreadingHTTPServer):

@@ -74,6 +74,8 @@ def _ready() -> None:
     rabbitmq.root()
     for program in ("prometheus", "promtool", "amtool"):
         packages.need(program, packages.MONITORING)
+    for (program,) in packages.EXPORTERS.packages:
+        packages.need(program, packages.EXPORTERS)
     for program in ("keepalived", "haproxy"):
         packages.need(program, packages.FAILOVER)
     client_library.install()

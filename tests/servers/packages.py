@@ -68,6 +68,13 @@ MONITORING = Wanted(
     tuple((name, "--version") for name in ("prometheus", "promtool", "amtool")),
     alone=True,
 )
+# What servers tell of themselves is asked by these.
+EXPORTERS = Wanted(
+    "exporters",
+    (("prometheus-mysqld-exporter",), ("prometheus-redis-exporter",), ("prometheus-postgres-exporter",)),
+    tuple((f"prometheus-{kind}-exporter", "--version") for kind in ("mysqld", "redis", "postgres")),
+    alone=True,
+)
 # What sends log files to a search server, and what turns them.
 LOGS = Wanted(
     "logs",

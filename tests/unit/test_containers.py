@@ -1,5 +1,6 @@
 """The image and the services of docker/compose.yaml: each process of the one-command run is one, all closed alike."""
 
+import configparser
 import fnmatch
 import json
 import os
@@ -54,11 +55,12 @@ def test_a_service_is_closed_and_limited(name):
 @pytest.mark.parametrize("name", SERVICES)
 def test_what_a_service_is_told_in_secret_is_a_file(name):
     service = SERVICES[name]
-    files = {value.removeprefix("/run/secrets/") for value in service["environment"].values() if "/secrets/" in value}
+    told = [*service["environment"].values(), *service.get("command", ())]
+    files = {found for text in told for found in re.findall(r"/run/secrets/(\w+)", text)}
 
     assert set(service["secrets"]) == files
     assert files <= set(COMPOSE["secrets"])
-    assert [key for key in service["environment"] if key.endswith(("_URL", "PASSWORD", "SECRET_KEY"))] == []
+    assert [key for key in service["environment"] if key.endswith(("_URL", "PASSWORD", "SECRET_KEY", "_PASS"))] == []
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -87,6 +89,7 @@ def test_compose_itself_reads_the_files(tmp_path, beside):
     for file in files:
         shutil.copy(FOLDER / file, tmp_path)
     (tmp_path / "naru.env").touch()
+    shutil.copytree(FOLDER / "kafka", tmp_path / "kafka")
     profiles = {profile for one in SERVICES.values() for profile in one["profiles"]}
     words = [word for file in files for word in ("-f", file)]
     words += [word for profile in sorted(profiles) for word in ("--profile", profile)]
@@ -97,7 +100,8 @@ def test_compose_itself_reads_the_files(tmp_path, beside):
     assert set(read["services"]) == set(SERVICES)
     upkeep = read["services"]["worker-upkeep"]
     given = {one["source"] for one in upkeep["secrets"]}
-    assert given == {"secret_key", "database_url", "redis_url", *(["kis_keys"] if beside else [])}
+    assert given == {"database_url", "redis_url", "sentry_dsn", *(["kis_keys"] if beside else [])}
+    assert upkeep["environment"]["KAFKA_BOOTSTRAP"] == "kafka:9092"
     assert ("NARU_KIS_KEYS_FILE" in upkeep["environment"]) == bool(beside)
     is_ha = "compose.ha.yaml" in beside
     assert ("CACHE_ENGINE" in upkeep["environment"]) == is_ha
@@ -126,7 +130,7 @@ def test_each_server_of_the_profile_ha_knows_the_others():
     nodes = {name: {**SERVICES[name]["environment"], **HA["services"].get(name, {}).get("environment", {})}
              for name in (*NODES, "haproxy")}  # fmt: skip
     watched = {name: {**SERVICES[name]["environment"], **HA["services"].get(name, {}).get("environment", {})}
-               for name in SERVICES if re.match(r"redis|sentinel", name)}  # fmt: skip
+               for name in SERVICES if re.fullmatch(r"redis2?|sentinel\d", name)}  # fmt: skip
 
     assert {one["GALERA_NODES"].split(",") == NODES for one in nodes.values()} == {True}
     assert [nodes[name]["GALERA_NODE"] for name in NODES] == NODES
@@ -281,6 +285,16 @@ def test_secrets_are_made_once_and_for_the_containers_alone(tmp_path):
     assert first["database_url_ha"] == first["database_url"].replace("@mariadb:", "@haproxy:")
     assert first["database_url"] == f"mysql://naru:{first['mariadb_naru']}@mariadb:3306/naru"
     assert len({first[name] for name in ("secret_key", "redis", "mariadb_naru", "mariadb_backup")}) == 4
+    exporter = configparser.ConfigParser()
+    exporter.read_string(first["mysqld_exporter"])
+    assert dict(exporter["client"]) == {"user": "naru_exporter", "password": first["mariadb_exporter"]}
+    assert json.loads(first["redis_exporter_map"]) == {
+        f"redis://naru-exporter@{name}:6379": first["redis_exporter"] for name in ("redis", "redis2")
+    }
+    assert {name for name, content in first.items() if not content} == {
+        "sentry_dsn", "oidc_client_secret", "email_password", "offsite_access_key", "offsite_secret_key",
+        "kafka_options", "alert_page", "alert_ticket", "alert_watchdog", "alert_password",
+    }  # fmt: skip
     found = [path.stat() for path in (tmp_path / "secrets").iterdir()]
     assert {(one.st_uid, one.st_gid, one.st_mode & 0o777) for one in found} == {(0, 10001, 0o440)}
 
@@ -299,3 +313,75 @@ def test_a_container_is_alive_as_long_as_its_file_is_renewed(tmp_path):
     assert is_alive()
     os.utime(file, (0, 0))
     assert not is_alive()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None or os.getuid() != 0, reason="as root, with openssl")
+def test_who_has_not_said_where_alerts_go_is_told_so_each_time(tmp_path):
+    shutil.copy(FOLDER / "prepare", tmp_path)
+
+    def prepare():
+        return subprocess.run([tmp_path / "prepare"], check=True, capture_output=True, text=True).stderr
+
+    assert "secrets/alert_page secrets/alert_ticket secrets/alert_watchdog" in prepare()
+    (tmp_path / "secrets/alert_page").write_text("https://chat.example.com/hook", encoding="utf-8")
+    assert "in: secrets/alert_ticket secrets/alert_watchdog" in prepare()
+    (tmp_path / ".env").write_text("ALERTMANAGER_FILE=./alertmanager.yml\n", encoding="utf-8")
+    assert prepare() == ""
+
+
+def properties(file):
+    lines = (FOLDER / "kafka" / file).read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_the_broker_of_the_profile_is_one_that_nobody_outside_reaches():
+    broker, kafka = properties("broker.properties"), SERVICES["kafka"]
+    copies = {name: value for name, value in broker.items() if "replication.factor" in name or ".isr" in name}
+
+    assert re.fullmatch(r"\$\{KAFKA_IMAGE:-apache/kafka:4\.\d+\.\d+@sha256:[0-9a-f]{64}\}", kafka["image"])
+    assert broker["process.roles"] == "broker,controller"
+    assert set(copies.values()) | {broker["min.insync.replicas"]} == {"1"}
+    assert f"{broker['node.id']}@127.0.0.1:9093" == broker["controller.quorum.voters"]
+    assert broker["advertised.listeners"] == "CLIENTS://kafka:9092"
+    assert "ports" not in kafka
+    assert f"kafka:{broker['log.dirs']}" in kafka["volumes"]
+    assert "kafka" in COMPOSE["volumes"]
+    assert "/dev/tcp/127.0.0.1/9092" in " ".join(kafka["healthcheck"]["test"])
+
+
+def test_every_process_knows_the_broker_of_the_profile_unless_it_is_told_of_another():
+    (name, bootstrap), = properties("client.env").items()
+
+    assert (name, bootstrap) == ("KAFKA_BOOTSTRAP", "kafka:9092")
+    assert f"://{bootstrap}" in properties("broker.properties")["advertised.listeners"]
+    for one in (*OURS.values(), SERVICES["migrate"]):
+        assert one["env_file"] == ["kafka/client.env", "naru.env"]  # what stands later counts
+        assert "KAFKA_BOOTSTRAP" not in one["environment"]
+    assert SERVICES["fanout"]["profiles"] == ["kafka", "fanout"]
+    assert SERVICES["kafka"]["profiles"] == ["kafka"]
+
+
+def test_the_broker_formats_its_folder_once_and_logs_to_its_container(tmp_path):
+    shutil.copytree(FOLDER / "kafka", tmp_path / "etc")
+    settings, data, home = tmp_path / "etc/broker.properties", tmp_path / "data", tmp_path / "kafka"
+    settings.write_text(settings.read_text().replace("/var/lib/kafka/data", str(data)), encoding="utf-8")
+    data.mkdir()
+    (home / "bin").mkdir(parents=True)
+    for program in ("kafka-storage.sh", "kafka-server-start.sh"):
+        (home / "bin" / program).write_text(
+            f'#!/bin/sh\n[ "$1" != random-uuid ] || {{ echo "a line"; echo an-identity; exit; }}\n'
+            f'[ "$1" != format ] || touch {data}/meta.properties\n'
+            f'echo "{program} $* $KAFKA_LOG4J_OPTS $LOG_DIR $EXTRA_ARGS" >>{tmp_path}/said\n'
+        )
+        (home / "bin" / program).chmod(0o755)
+
+    for _ in range(2):
+        environment = os.environ | {"KAFKA_HOME": str(home), "KAFKA_LOG4J_OPTS": ""}
+        subprocess.run(["/bin/sh", str(tmp_path / "etc/start")], env=environment, check=True)
+
+    formatted, *started = (tmp_path / "said").read_text(encoding="utf-8").splitlines()
+    assert formatted.startswith(f"kafka-storage.sh format --config {settings} --cluster-id an-identity ")
+    assert started == [
+        f"kafka-server-start.sh {settings} -Dlog4j2.configurationFile={tmp_path}/etc/log4j2.properties"
+        " /tmp/kafka -name kafkaServer"
+    ] * 2

@@ -156,3 +156,63 @@ def test_prometheus_asks_each_program_where_it_answers():
     every = supervisor.programs(port=8000, redis=None, terminal=None, fanout=True)
     second = {"ingest2", "web2", "beat2"}  # of the profile `ha`
     assert set(found["names"]) == {program.name for program in every} | second
+
+
+COMPOSE = yaml.safe_load((ROOT / "docker/compose.yaml").read_text(encoding="utf-8"))["services"]
+EXPORTERS = {"node": 9100, "mysqld": 9104, "redis": 9121, "postgres": 9187}
+"""What each exporter's own documents call its port."""
+
+
+def jobs(file):
+    told = yaml.safe_load((FOLDER / file).read_text(encoding="utf-8"))
+    return {job["job_name"]: job for job in told["scrape_configs"]}
+
+
+def targets(job):
+    """Names of services that a job of compose.yml asks, with their ports."""
+    static = [target for one in job.get("static_configs", ()) for target in one["targets"]]
+    rewritten = [one["replacement"] for one in job.get("relabel_configs", ()) if one["target_label"] == "__address__"]
+    found = [f"{name}:{one['port']}" for one in job.get("dns_sd_configs", ()) for name in one["names"]]
+    return set(rewritten or static + found)
+
+
+def test_prometheus_of_the_containers_asks_each_exporter_and_each_exporter_its_server():
+    asked = jobs("compose.yml")
+
+    for kind, port in EXPORTERS.items():
+        assert targets(asked[kind]) == {f"{kind}-exporter:{port}"}
+        assert COMPOSE[f"{kind}-exporter"]["profiles"] == [
+            "monitoring-postgresql" if kind == "postgres" else "monitoring"
+        ]
+    for kind, servers in (("mysqld", "mariadb"), ("redis", "redis")):
+        (found,) = asked[kind]["dns_sd_configs"]
+        assert set(found["names"]) == {name for name in COMPOSE if re.fullmatch(rf"{servers}\d?", name)}
+        (parameter,) = (one for one in asked[kind]["relabel_configs"] if one["target_label"] == "__param_target")
+        assert parameter["source_labels"] == ["__meta_dns_name"]
+        assert parameter["replacement"].endswith(f"$1:{found['port']}")
+    # The password of each is found by how its address is written.
+    prepare = (ROOT / "docker/prepare").read_text(encoding="utf-8")
+    user = COMPOSE["redis-exporter"]["environment"]["REDIS_USER"]
+    for name in asked["redis"]["dns_sd_configs"][0]["names"]:
+        assert f'"redis://{user}@{name}:6379": "%s"' in prepare
+
+
+@pytest.mark.parametrize("kind", EXPORTERS)
+def test_an_exporter_is_given_no_password_on_its_command_line(kind):
+    service = COMPOSE[f"{kind}-exporter"]
+    words = " ".join(service["command"])
+
+    assert not re.search("password(?!-file)", words, re.IGNORECASE)
+    assert "ports" not in service
+
+
+def test_rules_and_boards_need_no_exporter():
+    asked = [rule["expr"] for rule in RULES] + [target["expr"] for _, panel in PANELS for target in panel["targets"]]
+
+    assert [one for one in asked if re.search(r"(?<![:\w])(mysql|redis|pg|node)_[a-z]+", re.sub(r'"[^"]*"', "", one))] == []
+
+
+def test_a_host_without_containers_may_have_the_same_jobs():
+    text = (FOLDER / "prometheus.yml").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"# - job_name: (\w+)", text)) == set(EXPORTERS)
