@@ -202,6 +202,14 @@ def test_what_the_limits_of_one_server_add_up_to_is_said():
     assert float(said[1]) == pytest.approx(total_of_limits("single"), abs=0.05)
 
 
+@pytest.mark.parametrize("profile", ["monitoring", "kafka"])
+def test_what_a_profile_beside_it_may_take_is_said(profile):
+    said = re.search(rf"`{profile}` has limits of ([\d.]+) GiB", (FOLDER / "README.md").read_text("utf-8"))
+
+    assert said is not None
+    assert float(said[1]) == pytest.approx(total_of_limits(profile), abs=0.05)
+
+
 def test_who_ships_logs_reads_the_files_that_every_process_writes_and_sends_on_what_the_index_takes():
     beats = yaml.safe_load((FOLDER / "elk/filebeat.yml").read_text(encoding="utf-8"))
     [read] = beats["filebeat.inputs"]

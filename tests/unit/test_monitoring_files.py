@@ -208,8 +208,9 @@ def test_an_exporter_is_given_no_password_on_its_command_line(kind):
 
 def test_rules_and_boards_need_no_exporter():
     asked = [rule["expr"] for rule in RULES] + [target["expr"] for _, panel in PANELS for target in panel["targets"]]
+    names = " ".join(re.sub(r'"[^"]*"', "", one) for one in asked)
 
-    assert [one for one in asked if re.search(r"(?<![:\w])(mysql|redis|pg|node)_[a-z]+", re.sub(r'"[^"]*"', "", one))] == []
+    assert re.findall(r"(?<![:\w])(?:mysql|redis|pg|node)_[a-z]+", names) == []
 
 
 def test_a_host_without_containers_may_have_the_same_jobs():

@@ -204,7 +204,9 @@ def test_the_table_of_the_readme_is_this_one():
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|", text, re.MULTILINE)[1:]
     (every,) = (set(re.findall(r"`(\w+)`", secrets)) for names, secrets in rows if "`" not in names)
     shown = {
-        name: set(re.findall(r"`(\w+)`", secrets)) for names, secrets in rows for name in re.findall(r"`([\w-]+)`", names)
+        name: set(re.findall(r"`(\w+)`", secrets))
+        for names, secrets in rows
+        for name in re.findall(r"`([\w-]+)`", names)
     }
 
     assert every == PROCESS
