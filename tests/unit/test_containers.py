@@ -358,7 +358,7 @@ def test_the_broker_of_the_profile_is_one_that_nobody_outside_reaches():
 
 
 def test_every_process_knows_the_broker_of_the_profile_unless_it_is_told_of_another():
-    (name, bootstrap), = properties("client.env").items()
+    ((name, bootstrap),) = properties("client.env").items()
 
     assert (name, bootstrap) == ("KAFKA_BOOTSTRAP", "kafka:9092")
     assert f"://{bootstrap}" in properties("broker.properties")["advertised.listeners"]

@@ -21,7 +21,7 @@ PODS = [one for one in MANIFESTS if one["kind"] in ("Deployment", "StatefulSet",
 
 PROCESS = {"database_url", "redis_url", "sentry_dsn"}
 """Of every process of Naru: it stores or reads, is told by Redis what there is, and reports its errors."""
-OF_PROGRAMS = {
+OF_PROGRAMS: dict[str, set[str]] = {
     "migrate": PROCESS,
     "ingest": PROCESS | {"ingest_cert", "ingest_key"},
     "web": PROCESS | {"secret_key", "oidc_client_secret"},
@@ -36,7 +36,7 @@ OF_PROGRAMS = {
     "mariadb": {"mariadb_naru", "mariadb_backup"},
     "redis": {"redis"},
 }
-OF_SERVICES = {
+OF_SERVICES: dict[str, set[str]] = {
     "mariadb": OF_PROGRAMS["mariadb"] | {"mariadb_exporter"},
     "redis": OF_PROGRAMS["redis"] | {"redis_exporter"},
     "redis2": OF_PROGRAMS["redis"] | {"redis_exporter"},
