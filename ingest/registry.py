@@ -37,6 +37,7 @@ class Member(Generic[Link]):
     rejected: int = 0
     paused: bool = False
     spooled: int = 0  # the last batch of its spool that is known of: told at the login, or sent since
+    dropped: int | None = None  # rows that it has dropped since it began, as its last heartbeat says
     _marks: tuple[float, int] = (0.0, 0)
     rate: float = 0.0
 
@@ -62,6 +63,7 @@ class Member(Generic[Link]):
             "rate": round(self.rate, 1),
             "commit": self.stream.commit,
             "waiting": max(self.spooled - self.stream.commit, 0),
+            "dropped": self.dropped,
             "clock_offset_ms": None if self.clock.us is None else round(self.clock.us / 1000, 1),
             "paused": self.paused,
             "ring_rows": len(self.recent),

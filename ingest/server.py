@@ -170,7 +170,6 @@ class Server:
             if offset_us is None:
                 continue
             known, name = known + 1, member.admission.name
-            metrics.CLOCK_OFFSET.labels(name).set(offset_us / 1e6)
             far += abs(offset_us) > limit_us
             words = format_lazy(CLOCK_AHEAD if offset_us > 0 else CLOCK_BEHIND, offset=abs(offset_us) / 1e6)
             self.alarms.set("clock_offset", words if abs(offset_us) > limit_us else "", subject=name)

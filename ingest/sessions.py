@@ -161,6 +161,7 @@ class Sessions:
             if connection.member is not None:
                 connection.member.clock.add(event.time_us, batch_ledger.now_us())
                 connection.member.spooled = max(connection.member.spooled, event.last)
+                connection.member.dropped = event.dropped
         elif isinstance(event, wire.Hello):
             clock = ClockOffset()
             clock.add(event.time_us, batch_ledger.now_us())

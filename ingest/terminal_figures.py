@@ -15,6 +15,7 @@ _SHOWN: Mapping[figures.Figure, str] = {
     figures.TERMINAL_TICKS: "ticks",
     figures.TERMINAL_REJECTED: "rejected",
     figures.TERMINAL_WAITING: "waiting",
+    figures.TERMINAL_DROPPED: "dropped",
     figures.TERMINAL_PAUSED: "paused",
 }
 
@@ -34,4 +35,6 @@ class TerminalFigures:
         """For a registry of prometheus_client."""
         told = self._told
         for figure, name in _SHOWN.items():
-            yield figure.family({(one["client"],): float(one[name]) for one in told})
+            yield figure.family({(one["client"],): float(one[name]) for one in told if one[name] is not None})
+        offsets = {(one["client"],): one["clock_offset_ms"] for one in told}
+        yield figures.TERMINAL_CLOCK.family({who: ms / 1000 for who, ms in offsets.items() if ms is not None})

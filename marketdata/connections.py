@@ -112,6 +112,7 @@ class Task(DjangoTask):  # type: ignore[type-arg]  # takes none when it runs
             except BaseException:
                 drop()  # a task that was interrupted may leave its connection in the middle of an answer
                 metrics.TASK_FAILURES.labels(self.name).inc()
+                metrics.TASK_FAILURE.labels(self.name).set_to_current_time()
                 raise
             _work.answered = time.monotonic()
             metrics.TASK_SECONDS.labels(self.name).observe(_work.answered - began)

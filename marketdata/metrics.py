@@ -50,12 +50,6 @@ CERTIFICATE_END = Gauge(
     "Unix time when the certificate that ingest shows terminals ends; 0 where none is shown",
     multiprocess_mode="livemax",
 )
-CLOCK_OFFSET = Gauge(
-    "naru_clock_offset_seconds",
-    "A terminal's clock minus the ingest server's, by client",
-    ["client"],
-    multiprocess_mode="livemostrecent",
-)
 READING_PAUSED = Gauge(
     "naru_reading_paused", "Connections not being read because the limit is reached", multiprocess_mode="livesum"
 )
@@ -130,6 +124,12 @@ TASK_SECONDS = Histogram(
     "naru_task_seconds", "How long a task ran", ["task"], buckets=(0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 600, 3600)
 )
 TASK_FAILURES = Counter("naru_task_failures_total", "Tasks that ended with an error", ["task"])
+TASK_FAILURE = Gauge(
+    "naru_task_failure_timestamp_seconds",
+    "When a task last ended with an error",
+    ["task"],
+    multiprocess_mode="mostrecent",
+)
 TASK_SUCCESS = Gauge(
     "naru_task_success_timestamp_seconds", "When a task last ended well", ["task"], multiprocess_mode="mostrecent"
 )

@@ -121,7 +121,14 @@ class Terminal:
         self._warned_at = self._sync_again_at = float("-inf")
         batches = GapFillingReader(self.spool, config.feed, guard=self._changed, renewed=self._on_renewed)
         self._uplink = Uplink(
-            config.address, config.identity, batches, self._on_event, others=config.others, clock=clock, wall=wall
+            config.address,
+            config.identity,
+            batches,
+            self._on_event,
+            others=config.others,
+            clock=clock,
+            wall=wall,
+            dropped=self._rows_dropped,
         )
         self._keeper = threading.Thread(target=self._keep, name="naru-keeper", daemon=True)
 
@@ -237,10 +244,13 @@ class Terminal:
             rows_sent=self._rows_sent,
             rows_committed=self._rows_committed,
             rows_rejected=self._rows_rejected,
-            rows_dropped=sum(one.total for one in self._drops.values()),
+            rows_dropped=self._rows_dropped(),
             batches_waiting=self._uncommitted,
             unacked=self._uplink.unacked,
         )
+
+    def _rows_dropped(self) -> int:
+        return sum(one.total for one in list(self._drops.values()))
 
     @property
     def _uncommitted(self) -> int:

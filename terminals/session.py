@@ -2,7 +2,7 @@
 
 import itertools
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -76,8 +76,17 @@ class Session:
     """From the CHALLENGE to the end of one connection. `now` is any clock that only goes forward, in seconds."""
 
     def __init__(
-        self, identity: Identity, batches: Batches, *, now: float, time_us: int, channel_binding: str = ""
+        self,
+        identity: Identity,
+        batches: Batches,
+        *,
+        now: float,
+        time_us: int,
+        channel_binding: str = "",
+        dropped: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`dropped` says how many rows the terminal has dropped so far."""
+        self._dropped = dropped
         self._identity, self._batches, self._binding = identity, batches, channel_binding
         self._decoder = frames.FrameDecoder(limits.FRAME_BYTES)
         self._out = bytearray()
@@ -153,7 +162,7 @@ class Session:
             and (now >= self._sent_at + self._heartbeat_s or now >= self._clock_sent_at + limits.CLOCK_S)
         ):
             self._clock_sent_at = now
-            self._out += messages.Heartbeat(time_us, self._next - 1).encode()
+            self._out += messages.Heartbeat(time_us, self._next - 1, dropped=self._dropped()).encode()
         if self._audits is not None and (now >= self._audit_at or (self._batches.pressed and now >= self._received_at)):
             self._audit_at = now + self._audit_s
             self._audits.again(min(self._commit, self._next - 1))

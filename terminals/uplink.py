@@ -41,7 +41,10 @@ class Uplink:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         rng: random.Random | None = None,
+        dropped: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`dropped` says how many rows the terminal has dropped so far."""
+        self._dropped = dropped
         self._address, self._identity, self._batches, self._on_event = address, identity, batches, on_event
         self._addresses = (address, *others)
         self._untried = len(others)
@@ -144,6 +147,7 @@ class Uplink:
             now=self._clock(),
             time_us=self._time_us(),
             channel_binding=connection.channel_binding,
+            dropped=self._dropped,
         )
         pending = memoryview(b"")
         while True:

@@ -19,8 +19,9 @@ STANDBY = ("naru_database_replica_lag",)
 SENTINELS = ("naru_redis_sentinels", "naru_redis_replica_lag")
 VENDORS = ("naru_vendor_",)
 SOURCES = ("naru_source_",)
-ELSEWHERE = (*GALERA, *STANDBY, *SENTINELS, *VENDORS, *SOURCES)
-"""What only several servers of a kind have, or who asks a vendor: asked where a test has them."""
+LOST = ("naru_recent_gaps",)
+ELSEWHERE = (*GALERA, *STANDBY, *SENTINELS, *VENDORS, *SOURCES, *LOST)
+"""What only several servers of a kind have, who asks a vendor, or who lost rows: asked where a test has them."""
 
 
 class Question(NamedTuple):

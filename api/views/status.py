@@ -42,6 +42,7 @@ _CLIENT_FIELDS = (
     "paused",
     "clock_offset_ms",
     "waiting",
+    "dropped",
 )
 _kept: tuple[float, dict[str, Any]] = (float("-inf"), {})
 

@@ -20,7 +20,7 @@ from marketdata.backups import copies
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import rollover
 from marketdata.models import Client
-from marketdata.monitoring import disk_room, figures, source_figures
+from marketdata.monitoring import disk_room, figures, missing_figures, source_figures
 from marketdata.monitoring.expectations import MOST_CLIENTS, Expectations
 from marketdata.monitoring.looks import WAIT_S, Look, Looks
 from marketdata.realtime import broker, feed, live_state, redis_clients, redis_health, redis_urls
@@ -49,6 +49,8 @@ class Deployment(Looks):
             "upkeep": _look_at_upkeep,
             "terminals": _look_at_terminals,
             "sources": lambda: source_figures.look(batch_ledger.now_us()),
+            "gaps": missing_figures.Kept(missing_figures.gaps),
+            "symbols": missing_figures.Kept(missing_figures.symbols),
             "disks": disk_room.look,
         }
         down: dict[str, tuple[figures.Figure, tuple[str, ...]]] = {

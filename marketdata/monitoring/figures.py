@@ -53,6 +53,12 @@ TERMINAL_REJECTED = Figure("naru_terminal_rejected_rows_total", "Rows refused of
 TERMINAL_WAITING = Figure(
     "naru_terminal_waiting_batches", "Batches that a terminal has spooled and that are not committed", _OF_CLIENT
 )
+TERMINAL_DROPPED = Figure(
+    "naru_terminal_dropped_rows_total",
+    "Rows that a terminal dropped for want of room since it began, as it says itself",
+    _OF_CLIENT,
+)
+TERMINAL_CLOCK = Figure("naru_clock_offset_seconds", "A terminal's clock minus the ingest server's", _OF_CLIENT)
 TERMINAL_PAUSED = Figure("naru_terminal_paused", "1 while a terminal is not being read, for it is ahead", _OF_CLIENT)
 
 # what belongs to no process, by beat
@@ -119,6 +125,16 @@ SOURCE_MISSING = Figure("naru_source_missing_shares_total", "Shares that a sourc
 SOURCE_REFUSED = Figure("naru_source_refused_registrations", "Registrations that a vendor refuses a source", _OF_CLIENT)
 SOURCE_REQUESTS = Figure("naru_source_requests_total", "Requests of a source to its vendor", _OF_CLIENT)
 SOURCE_FAILED = Figure("naru_source_failed_requests_total", "Those that failed, of whatever", _OF_CLIENT)
+RECENT_GAPS = Figure(
+    "naru_recent_gaps",
+    "Gaps told within a day in which a terminal or its source lost rows for want of room or in a failure",
+    ("client", "reason"),
+)
+UNCOLLECTED = Figure(
+    "naru_uncollected_symbols",
+    "Active symbols that nobody collects, by how somebody asked for them: watchlist, alert_rule, registered",
+    ("kind",),
+)
 ALARMS = Figure("naru_alarms", "Alarms that are not cleared, by code", ("code",))
 ROLLOVERS_UNDONE = Figure("naru_rollovers_undone", "Trading days that are over and not yet rolled over")
 ROLLOVERS_OVERDUE = Figure(

@@ -13,7 +13,6 @@ from marketdata.monitoring import figures
 
 _SHOWN: Mapping[figures.Figure, str] = {
     figures.SOURCE_BUFFERED: "buffered",
-    figures.SOURCE_OVERRUN: "overrun",
     figures.SOURCE_MISSING: "missing_shares",
     figures.SOURCE_REFUSED: "refused",
     figures.SOURCE_REQUESTS: "requests",
@@ -30,6 +29,7 @@ def look(now_us: int) -> Iterator[Metric]:
     yield figures.SOURCE_TOLD.family({(client,): event.time_us / 1e6 for client, event in told.items()})
     for figure, name in _SHOWN.items():
         yield figure.family(_numbers({(client,): body.get(name) for client, body in bodies.items()}))
+    yield figures.SOURCE_OVERRUN.family(_numbers({(client,): _overrun(body) for client, body in bodies.items()}))
     yield figures.SOURCE_WISHES.family(
         _numbers(
             {(client, how): _within(body, "coverage").get(how) for client, body in bodies.items() for how in COVERAGE}
@@ -38,6 +38,12 @@ def look(now_us: int) -> Iterator[Metric]:
     yield figures.SOURCE_FAILED.family(
         {(client,): sum(_numbers(_within(body, "failed")).values()) for client, body in bodies.items()}
     )
+
+
+def _overrun(body: Body) -> Any:
+    """All that it had no room for: `overruns` has by buffer what came while a connection ended, too."""
+    told, by_buffer = body.get("overrun"), sum(_numbers(_within(body, "overruns")).values())
+    return max(told, by_buffer) if isinstance(told, int | float) and not isinstance(told, bool) else told
 
 
 def _within(body: Body, name: str) -> Body:

@@ -225,12 +225,14 @@ class Reject(_Encodable):
 @dataclass(frozen=True, slots=True)
 class Heartbeat(_Encodable):
     """Either: still there. `last` is the last batch number sent (client) or received (server). When the server's
-    `audit` changes, its database was away: everything kept is to be compared again."""
+    `audit` changes, its database was away: everything kept is to be compared again. `dropped` is how many rows the
+    client has dropped since it began, for want of room: the gaps that say which come behind what waits."""
 
     type: ClassVar[frames.FrameType] = frames.FrameType.HEARTBEAT
     time_us: _Count
     last: _Count
     audit: _Count = 0
+    dropped: _Count = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import datetime
 import os
 import signal
 import socket
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import marketdata
 from analytics.series import candles
+from celery_app import app
+from marketdata import metrics
 from marketdata.calendar import trading_dates
 from marketdata.models import Client, FeedOwner, Market, Source, Symbol
 from marketdata.monitoring.deployment import Deployment
@@ -21,6 +24,7 @@ from marketdata.realtime import feed, live_state
 from marketdata.storage import StorageError, storage
 from marketdata.storage.base import PERIODS
 from marketdata.types.units import SEOUL
+from terminals import wire
 from tests import market
 from tests.road import Road
 from tests.servers import free_port
@@ -109,6 +113,44 @@ def test_a_worker_that_is_killed_takes_nothing_with_it_and_the_port_comes_back_w
         assert road.stop("worker") == 0
 
 
+@pytest.mark.once
+def test_what_a_terminal_says_of_itself_is_told_by_the_server_it_is_connected_to_and_by_none_it_left(road):
+    port = free_port()
+    road.start("ingest", PROGRAMS["ingest"], METRICS_PORT=str(port))
+    road.until(road._listens, seconds=60, what="ingest server")
+    with road.terminal("desk1") as terminal:
+        terminal.login(time_us=time.time_ns() // 1000 - 60_000_000)
+
+        def says():
+            terminal.say(wire.Heartbeat(time_us=time.time_ns() // 1000 - 60_000_000, last=0, dropped=7))
+            told = told_by(port)
+            return told.get(("naru_terminal_dropped_rows_total", ("client", "desk1"))) == 7 and told
+
+        told = until(says, seconds=60, what="what it dropped")
+        assert told["naru_clock_offset_seconds", ("client", "desk1")] == pytest.approx(-60, abs=20)
+
+    until(lambda: not any(("client", "desk1") in key for key in told_by(port)), seconds=60, what="it is forgotten")
+
+
+@pytest.mark.once
+def test_when_a_task_last_failed_is_told_beside_when_it_last_ended_well():
+    def run():
+        raise ValueError("no")
+
+    @app.task(name="tests.fails", bind=False)
+    def fails():
+        run()
+
+    try:
+        with pytest.raises(ValueError, match="no"):
+            fails()
+        began = time.time()
+        (failed,) = (one for one in samples(metrics.TASK_FAILURE.collect()).items() if "tests.fails" in str(one))
+        assert began - 60 < failed[1] <= began
+    finally:
+        app.tasks.pop("tests.fails")
+
+
 def children_of(pid):
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
@@ -139,7 +181,8 @@ def test_what_belongs_to_no_process_is_looked_up(redis, vendor):
     assert told["naru_terminal_connected", ("client", "desk2")] == 1
     assert ("naru_terminal_connected", ("client", "reader")) not in told
     assert told["naru_feed_committed_timestamp_seconds", ("feed", "krx")] == at_us / 1e6
-    assert [value for (name, *_), value in told.items() if name == "naru_look_failed"] == [0] * 8
+    assert told["naru_uncollected_symbols", ("kind", "registered")] == 0
+    assert [value for (name, *_), value in told.items() if name == "naru_look_failed"] == [0] * 10
     headroom = {labels[0][1]: value for (name, *labels), value in told.items() if "headroom" in name}
     if vendor == "sqlite":
         assert headroom == {}

@@ -33,9 +33,9 @@ ABSENT = {
 }
 
 EXPECTED = (
-    # what is sent here, and what a machine that does much else at the same time is slow at
+    # what is sent here, what a machine that does much else at the same time is slow at, and programs that are not here
     "NaruWatchdog", "NaruRowsRejected", "NaruOutsideLimits", "NaruAckBurnsFast", "NaruProgramDown", "NaruCommitsLate",
-    "NaruFeedBehind", "NaruQueueGrows", "NaruTaskNotDone",
+    "NaruFeedBehind", "NaruQueueGrows", "NaruTaskNotDone", "NaruProgramMissing",
 )  # fmt: skip
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from api.views import status
 from marketdata.ledger import source_words, stream_numbers
-from marketdata.models import Client, Source
+from marketdata.models import Client, Gap, Source
 from marketdata.monitoring import source_figures
 from marketdata.storage import storage
 from marketdata.storage.base import EVENTS
 from marketdata.types.order_books import MarketEvent
-from marketdata.types.tick_arrays import STREAM_SHIFT
+from marketdata.types.tick_arrays import STREAM_SHIFT, batch_number
 from marketdata.types.units import day_of
 from tests import boards
 
@@ -106,6 +106,12 @@ def test_the_numbers_of_the_newest_word_are_figures_of_its_terminal():
     }  # fmt: skip
 
 
+def test_what_was_lost_while_a_connection_ended_counts_as_overrun_too():
+    tell((terminal("desk1"), 5, {"overrun": 3, "overruns": {"price": 4, "book": 2, "event": "x"}}))
+
+    assert figures_told()["naru_source_overrun_messages_total", "desk1"] == 6
+
+
 def test_of_a_word_that_is_no_number_or_that_nobody_knows_nothing_is_a_figure():
     tell((terminal("desk1"), 5, {
         "buffered": "many", "overrun": True, "missing_shares": 10**400, "refused": None, "requests": [1],
@@ -122,6 +128,7 @@ def test_what_the_boards_ask_of_a_source_has_an_answer(redis: object, tmp_path: 
     desk = terminal("desk1")
     body = {"buffered": 2, "overrun": 3, "missing_shares": 70, "refused": 1, "requests": 500, "coverage": {"none": 1}}
     tell((desk, 5, body))
+    Gap.objects.create(batch=batch_number(desk, 1), feed="krx", from_us=1, to_us=2, rows=3, reason="spool_full")
 
     with boards.watched(tmp_path / "prometheus") as prometheus:
-        boards.all_answered(prometheus, boards.SOURCES, client="desk1")
+        boards.all_answered(prometheus, (*boards.SOURCES, *boards.LOST), client="desk1")

@@ -82,4 +82,4 @@ def test_what_is_shown_of_a_client_can_be_written_as_json_and_names_it():
     shown = json.loads(json.dumps(member(Registry(), "one").describe()))
 
     assert (shown["client"], shown["source"], shown["address"]) == ("desk-1", "KIS", "127.0.0.1")
-    assert {"since", "heard", "batches", "ticks", "rejected", "rate", "commit", "paused"} <= set(shown)
+    assert {"since", "heard", "batches", "ticks", "rejected", "rate", "commit", "paused", "dropped"} <= set(shown)

@@ -40,6 +40,24 @@ def test_a_full_spool_that_may_drop_counts_and_reports_a_gap(tmp_path):
     assert gap == wire.Gap(stats.rows_sent, 9999, stats.rows_dropped, "spool_full")
 
 
+def test_a_terminal_that_drops_says_so_to_its_server_before_the_gap_can_leave(tmp_path):
+    server = Server(commits=False, credit=0)
+    try:
+        options = {"capacity_bytes": 200_000, "when_full": "drop", "batch_rows": 100}
+        with Terminal(config(tmp_path, server.address, **options)) as terminal:
+            terminal.send(rows(10_000))
+            dropped = terminal.stats().rows_dropped
+            assert dropped > 0
+
+            def told():
+                return [one for one in server.fake.got if isinstance(one, wire.Heartbeat) and one.dropped == dropped]
+
+            until(told, seconds=60, what="a heartbeat with what was dropped")
+            assert server.fake.held == {}
+    finally:
+        server.close()
+
+
 def test_a_gap_is_reported_as_soon_as_there_is_room_again(tmp_path):
     terminal = Terminal(config(tmp_path, capacity_bytes=200_000, when_full="drop", batch_rows=100))
     terminal.send(rows(10_000))

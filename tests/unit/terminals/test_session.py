@@ -66,10 +66,10 @@ class MemorySpool:
 class Pair:
     """A session and the server it talks to; `talk` carries bytes both ways until both are silent."""
 
-    def __init__(self, spool, now=0.0, who=WHO, **server):
-        self.spool, self.now = spool, now
+    def __init__(self, spool, now=0.0, who=WHO, dropped=0, **server):
+        self.spool, self.now, self.dropped = spool, now, dropped
         self.server = FakeServer(SECRET, **server)
-        self.session = sessions.Session(who, spool, now=now, time_us=7)
+        self.session = sessions.Session(who, spool, now=now, time_us=7, dropped=lambda: self.dropped)
         self.events = []
 
     def start(self):
@@ -298,6 +298,17 @@ def test_a_heartbeat_is_said_after_a_second_without_other_words():
     pair.server.receive(pair.session.outgoing(now=1.0))
 
     assert pair.server.got[-1] == wire.Heartbeat(8, 2)
+
+
+def test_a_heartbeat_says_how_many_rows_were_dropped_so_far():
+    pair = Pair(MemorySpool(2), dropped=3).start()
+
+    for second, dropped in ((1.0, 3), (2.0, 10)):
+        pair.dropped = dropped
+        pair.session.tick(now=second, time_us=8)
+        pair.server.receive(pair.session.outgoing(now=second))
+
+    assert pair.server.got[-2:] == [wire.Heartbeat(8, 2, dropped=3), wire.Heartbeat(8, 2, dropped=10)]
 
 
 def test_a_silent_server_is_dead_after_fifteen_seconds():

@@ -17,6 +17,7 @@ MESSAGES = [
     wire.Ack(20, 12, ((14, 15),), 0),
     wire.Reject(3, "rows", "세 행", 3, {"symbol_unknown": 2, "price_missing": 1}),
     wire.Heartbeat(1_700_000_000_000_000, 4),
+    wire.Heartbeat(1_700_000_000_000_000, 4, dropped=7),
     wire.Audit(((1, 12),), 12_000),
     wire.Missing(()),
     wire.GoAway("superseded", "a newer session", 2.5),
