@@ -12,6 +12,7 @@ from analytics.alerts import due
 from marketdata import alarms
 from marketdata.models import Alert, AlertRule, Gap, Symbol
 from marketdata.realtime import broker, live_state
+from terminals import wire
 from tests.integration.processing import process, rows, trade
 from tests.market import NINE_US
 
@@ -197,6 +198,20 @@ def test_missing_data_is_told_once_for_what_a_rule_looks_at_and_not_within_the_p
     assert len(look()) == 4  # the rule of the market, which has no pause
     live_state.connection().flushall()
     assert len(look()) == 4
+
+
+def test_rows_that_a_terminal_dropped_are_missing_data_of_every_symbol_of_their_feed(owner):
+    rule(owner, "gap", {"seconds": "0"}, symbols=["005930"], name="one")
+    rule(owner, "gap", {"seconds": "0"}, market_id="KRX", name="all")
+    now_us = int(datetime.datetime.now(datetime.UTC).timestamp() * 1e6)
+
+    process(wire.encode_gap(next(_seqs), "krx", 1, now_us - 300_000, now_us, 500, "spool_full"))
+
+    assert look() == [("krx", "", "0", False)] * 2
+    messages = {one.name: (one.texts or {})["ko"] for one in Alert.objects.all()}
+    assert messages == {
+        "one": "005930 (krx) 데이터 누락: 1건, 최장 0초, 500행", "all": "KRX (krx) 데이터 누락: 1건, 최장 0초, 500행"
+    }  # fmt: skip
 
 
 def test_a_queue_that_stays_full_is_told_until_it_is_below_the_band(owner):
