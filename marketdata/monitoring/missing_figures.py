@@ -64,7 +64,7 @@ class Kept:
 
 
 def gaps(now: datetime.datetime) -> Iterator[Metric]:
-    """How many gaps each client told within a day of rows that were lost, by the reason without what stands around it."""
+    """How many gaps each client told within a day of rows that were lost, by the bare reason."""
     exact = [kind + reason for kind in ("", *OTHER_KINDS) for reason in LOST]
     chosen = Q(reason__in=exact) | Q(reason__startswith=gap_reasons.SPOOL_DAMAGED)
     stream = Cast(F("batch").bitrightshift(SEQ_BITS), BigIntegerField())

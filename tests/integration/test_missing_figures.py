@@ -33,7 +33,8 @@ def told(look: Look, now: datetime.datetime = NOW) -> dict[tuple[str, ...], floa
 
 
 def sender(name: str, **rights: Any) -> Client:
-    return Client.objects.create_with_secret(name=name, source=Source.objects.get(code="KIS"), may_send=True, **rights)[0]
+    source = Source.objects.get(code="KIS")
+    return Client.objects.create_with_secret(name=name, source=source, may_send=True, **rights)[0]
 
 
 def gap(stream: int, seq: int, reason: str, *, hours_ago: float = 1.0, symbol: str = "") -> None:

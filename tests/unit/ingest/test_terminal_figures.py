@@ -6,9 +6,8 @@ from tests.unit.ingest.test_registry import member
 
 
 def told(figures: TerminalFigures) -> dict[tuple[str, str], float]:
-    return {
-        (sample.name, sample.labels["client"]): sample.value for metric in figures.collect() for sample in metric.samples
-    }
+    samples = (sample for metric in figures.collect() for sample in metric.samples)
+    return {(one.name, one.labels["client"]): one.value for one in samples}
 
 
 def test_what_a_terminal_dropped_is_told_once_it_has_said_so_and_no_more_when_it_is_gone():
