@@ -8,6 +8,7 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
+from celery_app import TIMETABLE
 from marketdata import metrics
 from marketdata.launcher import supervisor
 from marketdata.monitoring import figures
@@ -217,3 +218,19 @@ def test_a_host_without_containers_may_have_the_same_jobs():
     text = (FOLDER / "prometheus.yml").read_text(encoding="utf-8")
 
     assert set(re.findall(r"# - job_name: (\w+)", text)) == set(EXPORTERS)
+
+
+def test_every_program_is_missing_where_it_never_was_save_that_of_backups_which_a_database_elsewhere_makes():
+    programs = {one.name for one in supervisor.programs(port=8000, redis=None, terminal=None)}
+
+    named_there = re.findall(r'label_replace\(vector\(0\), "process", "([a-z-]+)"', ALERTS["NaruProgramMissing"]["expr"])
+
+    assert sorted(named_there) == sorted(programs - {"worker-backups"})
+
+
+def test_tasks_that_have_to_end_well_are_those_of_the_timetable_and_each_may_never_have():
+    expression = ALERTS["NaruTaskNotDone"]["expr"]
+    (watched,) = re.findall(r'task=~"([^"]+)"', expression)
+
+    assert set(watched.split("|")) <= {entry["task"] for entry in TIMETABLE.values()}
+    assert re.findall(r'"task", "([a-z_.]+)"', expression) == watched.split("|")
