@@ -223,7 +223,9 @@ def test_a_host_without_containers_may_have_the_same_jobs():
 def test_every_program_is_missing_where_it_never_was_save_that_of_backups_which_a_database_elsewhere_makes():
     programs = {one.name for one in supervisor.programs(port=8000, redis=None, terminal=None)}
 
-    named_there = re.findall(r'label_replace\(vector\(0\), "process", "([a-z-]+)"', ALERTS["NaruProgramMissing"]["expr"])
+    named_there = re.findall(
+        r'label_replace\(vector\(0\), "process", "([a-z-]+)"', ALERTS["NaruProgramMissing"]["expr"]
+    )
 
     assert sorted(named_there) == sorted(programs - {"worker-backups"})
 
