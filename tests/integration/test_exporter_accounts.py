@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -115,6 +116,10 @@ class MariaDB:
             self.container.stop()
 
 
+def lets_in(server: MariaDB, password: str) -> bool:
+    return "ERROR" not in server.ask("naru_exporter", password, "SELECT 1")
+
+
 def test_the_account_of_mariadb_comes_to_a_folder_of_before_sees_counters_alone_and_takes_another_password(path: Path):
     folder = temporary_folder("exporter")
     try:
@@ -126,10 +131,7 @@ def test_the_account_of_mariadb_comes_to_a_folder_of_before_sees_counters_alone_
         for password in (PASSWORD, NEXT):
             server.exporter.write_text(f"{password}\n")
             with server.running(EXPORTER_PASSWORD_FILE=str(server.exporter)):
-                until(
-                    lambda password=password: "ERROR" not in server.ask("naru_exporter", password, "SELECT 1"),
-                    seconds=120, what="the account",
-                )  # fmt: skip
+                until(partial(lets_in, server, password), seconds=120, what="the account")
                 grants = server.ask("naru_exporter", password, "SHOW GRANTS").splitlines()[1:]
                 assert [grant.partition(" TO ")[0] for grant in grants] == ["GRANT USAGE ON *.*"]
                 assert "MAX_USER_CONNECTIONS 5" in grants[0]
