@@ -15,7 +15,7 @@ from marketdata.storage.base import HISTORY
 from marketdata.storage.mariadb import partitions
 from marketdata.types.units import day_of
 from tests import builders, market
-from tests.contract.rows import elsewhere, load, merge, read
+from tests.contract.rows import elsewhere, load, make_room, merge, read
 from tests.contract.storage import StorageContract
 from tests.market import NINE_US, tick_id
 from tests.waiting import until
@@ -325,7 +325,9 @@ class TestMariaDB(StorageContract):
     # --- moving a day while others use the table --------------------------------------------------------------------
 
     def test_whoever_holds_the_table_is_named_and_no_writer_waits_for_him_longer_than_a_moment(self, store):
-        load(store, ticks_of(day("2026-03-16"), day("2026-03-17")))
+        stored = ticks_of(day("2026-03-16"), day("2026-03-17"))
+        make_room(store, stored)
+        load(store, stored)
         forget_partitions()
         held, ended = threading.Event(), threading.Event()
         written = [0]
