@@ -96,7 +96,8 @@ def test_a_frozen_database_is_an_error_for_the_web_for_who_logs_in_and_for_beat(
             ),
         )
 
-    assert refused.code == "server_busy"
+    # On a busy machine its connection may count as dead before the database has been given up.
+    assert refused.code in ("server_busy", "idle_timeout")
     road.until(lambda: asked("/v2/symbols") == 200, seconds=60, what="the web goes on")
     again = road.terminal("other")
     again.login()
