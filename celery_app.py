@@ -54,6 +54,7 @@ ROUTES = {
     "analytics.tasks.deliver_alerts": {"queue": "alert-deliveries"},
     "analytics.tasks.report_quality": {"queue": "alert-deliveries"},
     "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
+    "marketdata.tasks.drop_expired": {"queue": "maintenance"},
     "marketdata.tasks.repair_gaps": {"queue": "maintenance"},
     "marketdata.tasks.repair_asked": {"queue": "maintenance"},
     "marketdata.tasks.load_masters": {"queue": "maintenance"},
@@ -83,9 +84,14 @@ TIMETABLE: dict[str, dict[str, Any]] = {
         "task": "ingest.refusals.watch_refusals",
         "schedule": 5.0,
     },
+    # Both do so while no market trades (marketdata/maintenance/quiet.py): a change of a table holds up a cluster.
     "keep partitions ahead of the calendar": {
         "task": "marketdata.tasks.extend_partitions",
         "schedule": 3600.0,
+    },
+    "drop partitions that are past their time": {
+        "task": "marketdata.tasks.drop_expired",
+        "schedule": 900.0,
     },
     # Not at 08:00 but every minute: a beat that was away at 08:00 misses nothing (django-celery-beat looks two hours
     # ahead and back only).

@@ -24,6 +24,7 @@ _GROUP: Mapping[str, str] = MappingProxyType(
     {
         "rollover_failed": "rollover", "rollover_late": "rollover", "history_changed": "rollover",
         "day_empty": "rollover", "daily_not_whole": "rollover", "partitions_short": "rollover",
+        "drop_overdue": "rollover",
         "backup_failed": "backup", "backup_unverified": "backup", "backup_overdue": "backup",
         "backup_shrunk": "backup", "backup_copy_failed": "backup", "backup_copy_wrong": "backup",
         "archive_failed": "backup", "not_archived": "backup",

@@ -35,13 +35,16 @@ REMEDIES: dict[str, Promise] = {
     "partitions_short": _(
         "The log of worker-upkeep says why no room could be made; usually a connection holds the table for hours"
     ),
+    "drop_overdue": _(
+        "The log of worker-upkeep says what was in the way; manage.py retention drops at once what is past its time"
+    ),
     "late_after_drop": _("If it was meant, manage.py archive DATE keeps them and ends the alarm"),
     "daily_not_whole": _(
         "manage.py verify_day names what lacks; manage.py rebuild_candles DATE makes it from the ticks"
     ),
     "rows_without_room": _("Nothing is lost. Is a trading date far from today meant?"),
     "nodes_differ": _("Let the node that differs take its data anew; manage.py nodes DATE compares again"),
-    "not_archived": _("manage.py archive; the log of the rollover says why it was not done"),
+    "not_archived": _("manage.py archive; the log of worker-upkeep says why it was not done"),
     "archive_failed": _("The message says why. It clears by itself once the day is archived"),
     "storage_failing": _("Do what the message says about the database. Nothing is lost: batches wait"),
     "void_failed": _("Mend what the message names; it is tried again every half minute"),

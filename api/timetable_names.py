@@ -25,6 +25,7 @@ NAMES: dict[str, Promise] = {
     "announce what a requeue stored and did not announce": _("announce what a requeue stored and did not announce"),
     "rows refused in masses, batches given up": _("rows refused in masses, batches given up"),
     "keep partitions ahead of the calendar": _("keep partitions ahead of the calendar"),
+    "drop partitions that are past their time": _("drop partitions that are past their time"),
     "roll over the trading days that are over": _("roll over the trading days that are over"),
     "voiding that was interrupted, and subscribers that were not told": _(
         "voiding that was interrupted, and subscribers that were not told"

@@ -18,7 +18,7 @@ from marketdata import alarms, backups, disks, doctor
 from marketdata.archive import exports
 from marketdata.backups import offsite
 from marketdata.limits import quotas, reached
-from marketdata.maintenance import leases, requests, retention, rollover
+from marketdata.maintenance import leases, quiet, requests, retention, rollover
 from marketdata.models import BackupRun
 from marketdata.models.texts import kept
 from marketdata.realtime import cache_tables, measurements
@@ -83,9 +83,16 @@ def extend_partitions(**_: object) -> None:
     """Room for today and the days ahead."""
     try:
         with leases.hold(leases.UPKEEP):
-            retention.extend(datetime.datetime.now(datetime.UTC))
+            quiet.make_room(rollover.utc_now())
     except leases.LeaseHeld as error:
         log.info("no room made reason=%s", error)
+
+
+@shared_task(soft_time_limit=3 * HOURS_S, time_limit=3 * HOURS_S + 60)
+def drop_expired(**_: object) -> None:
+    """Partitions that are past their time, while no market trades."""
+    with storage().long_running():
+        quiet.drop(rollover.utc_now)
 
 
 @shared_task

@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 PIECE = 5_000
 SHORT_DAYS = 2  # fewer days of room ahead than this is an alarm
+SOON_DAYS = 4  # with fewer, room is made at any moment
 LONGEST_COMMIT_US = 600_000_000  # between what a claim row says of its commit and the moment others see it
 EMPTY_AFTER = datetime.timedelta(days=8)  # ticks may be a week late; then an empty partition of today's ticks goes
 
@@ -78,17 +79,19 @@ def rules() -> dict[str, datetime.timedelta]:
 # --- room ahead -------------------------------------------------------------------------------------------------------
 
 
-def extend(now: datetime.datetime) -> None:
-    """Make room for today and PARTITION_DAYS_AHEAD days in every table. An alarm if less than SHORT_DAYS are there
-    afterwards, or if rows had to be kept where there is no room for them."""
+def extend(now: datetime.datetime, *, at_once: bool = True) -> None:
+    """Make room for today and PARTITION_DAYS_AHEAD days in every table; without `at_once` only where it ends within
+    SOON_DAYS. An alarm if less than SHORT_DAYS are there afterwards, or if rows had to be kept where there is no room
+    for them."""
     today = now.date()
     days = [today + datetime.timedelta(days=day) for day in range(-1, settings.PARTITION_DAYS_AHEAD + 1)]
     store = storage()
     for table in PERIODS:
-        try:
-            store.ensure_partitions(days, (table,))
-        except StorageBusyError as error:
-            log.warning("no room made table=%s error=%s", table, error)
+        if at_once or _room_ends(table, today) <= today + datetime.timedelta(days=SOON_DAYS):
+            try:
+                store.ensure_partitions(days, (table,))
+            except StorageBusyError as error:
+                log.warning("no room made table=%s error=%s", table, error)
         ends = [part.end for part in store.partitions(table) if part.end is not None]
         if ends and max(ends) <= today + datetime.timedelta(days=SHORT_DAYS):
             alarms.raise_alarm(
@@ -111,6 +114,15 @@ def extend(now: datetime.datetime) -> None:
             )
         else:
             alarms.resolve("rows_without_room", subject=table)
+
+
+def _room_ends(table: str, today: datetime.date) -> datetime.date:
+    """The first date from today on without room; a partition of a far date is none for those before it."""
+    end = today
+    for part in storage().partitions(table):
+        if part.start is not None and part.end is not None and part.start <= end < part.end:
+            end = part.end
+    return end
 
 
 # --- what goes --------------------------------------------------------------------------------------------------------
@@ -162,7 +174,15 @@ def _periods(table: str) -> Iterator[tuple[datetime.date, datetime.date, int, in
 
 
 def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
-    """Do what `plan` says; what is in use is left for the next time. Returns what went."""
+    """Do at once what `plan` says, and forget what lies in no partition. Returns what went of the plan."""
+    gone = drop_periods(now, progress=progress)
+    forget(now, progress=progress)
+    return gone
+
+
+def drop_periods(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
+    """Do what `plan` says; what is in use is left for the next time. Returns what went. On servers each is a change of
+    a table, for which `marketdata.maintenance.quiet` waits."""
     gone: list[Drop] = []
     held: list[datetime.date] = []
     nodes.look_again()
@@ -194,12 +214,16 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
         alarms.raise_alarm("not_archived", words)
     else:
         alarms.resolve("not_archived")
+    return gone
+
+
+def forget(now: datetime.datetime, *, progress: Progress) -> None:
+    """Delete in pieces what is past its time and lies in no partition."""
     forget_ledger(now, progress=progress)
     forget_vendor_minutes(now, progress=progress)
     forget_alerts(now, progress=progress)
     forget_quality(now, progress=progress)
     forget_changes(now, progress=progress)
-    return gone
 
 
 def _let_go(drop: Drop, progress: Progress) -> bool:

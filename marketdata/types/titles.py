@@ -17,6 +17,7 @@ ALARMS: dict[str, Promise] = {
     "claim_restored": _("ledger rows put back"),
     "day_empty": _("trading day without a tick"),
     "partitions_short": _("room for coming days runs out"),
+    "drop_overdue": _("old partitions not dropped"),
     "late_after_drop": _("late ticks of a dropped day"),
     "daily_not_whole": _("daily candles not whole"),
     "rows_without_room": _("rows of a day without a partition"),

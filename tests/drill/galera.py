@@ -74,7 +74,7 @@ def _days_on(cluster: Cluster, days: int, rows: int, chance: random.Random) -> d
     from django.core.management import call_command
 
     from marketdata.calendar import trading_dates
-    from marketdata.maintenance import nodes, rollover
+    from marketdata.maintenance import nodes, quiet, rollover
     from marketdata.models import Alarm, RolloverRun
     from marketdata.storage.base import PERIODS
     from tests import upkeep
@@ -89,6 +89,9 @@ def _days_on(cluster: Cluster, days: int, rows: int, chance: random.Random) -> d
     longest = 0.0
     try:
         for date, following in itertools.pairwise(dates):
+            night = upkeep.Clock(f"{date} 06:00")
+            quiet.make_room(night())
+            quiet.drop(night)
             for _ in range(max(rows // BATCH, 1)):
                 upkeep.commit(date, min(rows, BATCH))
             began = time.monotonic()

@@ -24,7 +24,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from marketdata import backups, doctor
 from marketdata.calendar import trading_dates
 from marketdata.doctor import servers, standbys
-from marketdata.maintenance import nodes, retention, rollover
+from marketdata.maintenance import nodes, quiet, retention, rollover
 from marketdata.models import Alarm, RolloverRun, Symbol
 from marketdata.monitoring.deployment import Deployment
 from marketdata.storage import StorageError, storage
@@ -217,6 +217,27 @@ def test_a_day_stays_where_it_is_while_a_node_lacks_its_partition(empty: Cluster
     rollover.run_one(MONDAY, clock=Clock("2026-03-17 08:10"))
 
     assert nodes.compare_day(MONDAY) == []
+
+
+def test_what_is_past_its_time_waits_for_the_night_however_long_it_has_been(empty: Cluster):
+    rolled(MONDAY, "2026-03-17 08:05")
+
+    quiet.drop(Clock("2036-03-17 12:00"))
+    assert storage().dates(HISTORY) == [MONDAY]
+    assert Alarm.objects.filter(code=quiet.OVERDUE, cleared_at=None).exists()
+
+    quiet.drop(Clock("2036-03-17 21:00"))
+    assert {asked(node, f"SELECT COUNT(*) FROM {HISTORY}") for node in empty.nodes} == {"0"}
+    assert not Alarm.objects.filter(code=quiet.OVERDUE, cleared_at=None).exists()
+
+
+def test_events_that_are_there_hold_up_no_commit(empty: Cluster):
+    assert storage().keep_events() == ""
+    before = empty.nodes[0].status("wsrep_replicated")
+
+    assert storage().keep_events() == ""
+
+    assert empty.nodes[0].status("wsrep_replicated") == before
 
 
 def test_a_partition_that_another_node_has_rows_in_is_not_dropped_as_empty(empty: Cluster):

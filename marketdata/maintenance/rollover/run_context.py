@@ -38,7 +38,7 @@ class Context:
     threads: int = 2
     ledger: Figure | None = None
     tidy: bool = False
-    """Whether this run has purged, made room and dropped already: once is enough, however many days it does."""
+    """Whether this run has purged, made room and forgotten already: once is enough, however many days it does."""
 
 
 def leased(context: Context) -> Progress:

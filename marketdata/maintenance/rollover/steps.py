@@ -9,7 +9,7 @@ from typing import Any
 from django.utils.text import format_lazy
 
 from marketdata import alarms
-from marketdata.maintenance import dropped, nodes, retention
+from marketdata.maintenance import dropped, nodes, quiet, retention
 from marketdata.maintenance.rollover import comparison, schedule
 from marketdata.maintenance.rollover.run_context import Context, leased
 from marketdata.models import RolloverRun
@@ -83,7 +83,8 @@ def aggregate(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
 
 
 def clean(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
-    """Caches of the day that is over, partitions for the days to come, and what is past its time."""
+    """Caches of the day that is over, room if it is short, and what goes by rows when it is past its time. Partitions
+    are made and dropped while no market trades."""
     if context.tidy:
         return State.CLEANED, {}
     now = context.clock()
@@ -91,8 +92,10 @@ def clean(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     # Latest trades and statistics stay until newer ones take their place; these go only where none do any more.
     kept_us = {"cache_realtime_data": _us(now - REALTIME_KEPT), "cache_stats_data": _us(now - STATS_KEPT)}
     storage().purge_caches({name: kept_us.get(name, sealed_us) for name in CACHES})
-    retention.extend(now)
-    retention.apply(now, progress=leased(context))
+    quiet.make_room(now)
+    if not storage().partitions(TEMP):  # a database without any
+        retention.drop_periods(now, progress=leased(context))
+    retention.forget(now, progress=leased(context))
     context.tidy = True
     return State.CLEANED, {}
 

@@ -45,19 +45,20 @@ def create(query: Query, name: str) -> None:
 
 
 def keep(query: Query) -> str:
-    """Make what is missing and switch on what is off; what is still wrong, or "" if nothing is."""
+    """Make what is missing and switch on what is off; what is still wrong, or "" if nothing is. Where all is well it
+    only asks: CREATE EVENT IF NOT EXISTS holds up a cluster although the event exists."""
     try:
-        for name in SCHEDULES:
-            create(query, name)
         rows = query(
             "SELECT EVENT_NAME, STATUS, EVENT_DEFINITION FROM information_schema.EVENTS"
             " WHERE EVENT_SCHEMA = DATABASE() AND EVENT_NAME LIKE 'naru\\_%%'"
         )
-        for name, status, body in rows:
-            if name in SCHEDULES and SCHEDULES[name][1] not in str(body):  # made by an older version
+        known = {name: (status, str(body)) for name, status, body in rows}
+        for name, (_schedule, wanted) in SCHEDULES.items():
+            status, body = known.get(name, ("", ""))
+            if wanted not in body:  # not there, or made by an older version
                 query(f"DROP EVENT IF EXISTS {name}")
                 create(query, name)
-            elif status != "ENABLED" and name in SCHEDULES:
+            elif status != "ENABLED":
                 query(f"ALTER EVENT {name} ENABLE")  # this is the node we write to, so it is the one that cleans
     except DatabaseError as error:
         return (

@@ -75,6 +75,9 @@ class MariaDBPeriods(ServerSQL):
             for name, bound, count, size in rows
         ]
 
+    def changes_hold_up_commits(self) -> bool:
+        return cluster.is_member(self._query)
+
     def default_partition_rows(self, table: str) -> int:
         rows = self._query(
             "SELECT PARTITION_NAME FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE()"

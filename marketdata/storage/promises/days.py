@@ -39,6 +39,11 @@ class Days(Database):
         """The partitions of a table that hold named periods, oldest first; [] where the database has none. The empty
         ranges between and the last one are left out."""
 
+    def changes_hold_up_commits(self) -> bool:
+        """Whether a change of a table, such as a partition made or dropped, holds up every commit of the database until
+        it is done (on all nodes of a cluster). Elsewhere it tries for a moment at a time and lets others go first."""
+        return False
+
     @abc.abstractmethod
     def default_partition_rows(self, table: str) -> int:
         """How many rows lie in partitions for what had no room (0 where there are no partitions)."""
