@@ -212,7 +212,7 @@ def test_the_official_client_reads_pages_and_the_stream(web, serving, caplog):
 @pytest.mark.page
 @pytest.mark.once
 def test_the_first_page_moves(web, serving, chromium):
-    from tests.integration.test_page import fits, looked_at
+    from tests.integration.test_page import PATIENCE_MS, fits, looked_at
 
     begin = (time.time_ns() // 1000 - 60 * MINUTE_US) // MINUTE_US * MINUTE_US
     rows = [(begin + number * MINUTE_US, str(70_000 + number)) for number in range(60)]
@@ -240,8 +240,8 @@ def test_the_first_page_moves(web, serving, chromium):
         expect(page.locator("#tape tr").first).to_contain_text("71,000")
         page.click('button[data-frame="5Min"]')
         expect(page.locator("#legend")).to_contain_text("close 71,000")
-        narrow = page.context.new_page()
-        fits(narrow)
+        narrow = page.context.browser.new_page(viewport={"width": 390, "height": 844})
+        narrow.set_default_timeout(PATIENCE_MS)
         narrow.goto(f"http://{web}/")
         narrow.wait_for_selector('body[data-stream="live"]')
         expect(narrow.locator("#alarms")).to_have_text("alarms 1 · room for coming days runs out · partitions_short")
