@@ -19,11 +19,11 @@ def test_old_days_of_a_replay_follow_the_newest_a_few_at_a_time(settings, monkey
     settings.ROLLOVER_OLD_DAYS = 2
     for date in (*OLD, MONDAY):
         commit(date, 1)
-    applied: list[object] = []
-    monkeypatch.setattr(retention, "apply", lambda *given, **_: applied.append(given))
+    forgot: list[object] = []
+    monkeypatch.setattr(retention, "forget", lambda *given, **_: forgot.append(given))
 
     assert run_at("2026-03-17 08:05") == [MONDAY, OLD[4], OLD[3]]
-    assert len(applied) == 1  # not once for each day
+    assert len(forgot) == 1  # not once for each day
     assert run_at("2026-03-17 08:06") == [OLD[2], OLD[1]]
     commit(MONDAY)
     assert run_at("2026-03-17 08:07") == [MONDAY, OLD[0]]
